@@ -1,0 +1,293 @@
+"""The command `kerasrecipes`: list, show, run and record recipes."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import textwrap
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from kerasrecipes import catalogue
+from kerasrecipes.catalogue import BACKENDS, LEVELS, Recipe
+from kerasrecipes.options import Count, UsageError, bind, guarded, parse
+
+TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+
+app = App(
+    name="kerasrecipes",
+    help="Deep learning recipes for Keras 3 that measure what they claim.",
+    version=lambda: importlib.metadata.version("kerasrecipes"),
+    result_action="return_value",
+)
+Text = Annotated[str | None, Parameter(show_default=False)]
+AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+def load(recipe: Recipe):
+    """Imports a recipe, and with it Keras and its engine.
+
+    Raises:
+        UsageError: where the engine, or a package that the recipe needs, is
+            not installed.
+    """
+    from kerasrecipes.engine import prepare_engine, quiet_import
+
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in BACKENDS:
+        raise UsageError(
+            f"Expected KERAS_BACKEND to be one of {', '.join(BACKENDS)}. "
+            f"Received: {backend}"
+        )
+    os.environ["KERAS_BACKEND"] = backend
+    if importlib.util.find_spec(backend) is None:
+        raise UsageError(
+            f"{TITLES[backend]} is not installed. "
+            f"Say: pip install 'kerasrecipes[{backend}]'"
+        )
+    prepare_engine()
+    print(f"loading {TITLES[backend]} ...", file=sys.stderr, flush=True)
+    name = f"kerasrecipes.recipes.{recipe.chapter}.{recipe.topic}"
+    try:
+        with quiet_import():
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        extra = recipe.fields.get("extras")
+        if extra is None or error.name.startswith("kerasrecipes"):
+            raise
+        raise UsageError(
+            f"{recipe.name} needs {error.name}. "
+            f"Say: pip install 'kerasrecipes[{extra}]'"
+        ) from None
+
+
+@app.command(help_flags=[])
+def run(
+    name: str,
+    *tokens: Annotated[str, Parameter(allow_leading_hyphen=True)],
+) -> int:
+    """Trains a recipe's variants and prints what was found.
+
+    `kerasrecipes run NAME --help` shows the recipe's story and options.
+
+    Args:
+        name: a topic, or chapter/topic; see `list`.
+        tokens: the recipe's options.
+    """
+    recipe = catalogue.find_recipe(name)
+    parsed = parse(recipe, list(tokens), f"kerasrecipes run {recipe.topic}")
+    if parsed is None:
+        return 0
+    settings, options = parsed
+    if options.backend:
+        os.environ["KERAS_BACKEND"] = options.backend
+    module = load(recipe)
+    from kerasrecipes import running
+
+    return running.run(recipe, module.main, settings, options)
+
+
+@app.command(name="list")
+def list_recipes(
+    *,
+    chapter: Text = None,
+    level: Literal[LEVELS] | None = None,
+    uses: Text = None,
+    search: Text = None,
+    as_json: AsJson = False,
+) -> int:
+    """Lists the recipes by chapter, with what their recording found.
+
+    Args:
+        chapter: only the recipes of this chapter.
+        level: only the recipes of this level.
+        uses: only the recipes that use this name, such as SeedGenerator.
+        search: only the recipes with this word in title, question or story.
+        as_json: prints everything as JSON.
+    """
+    recipes = catalogue.all_recipes()
+    chapters = dict.fromkeys(recipe.chapter for recipe in recipes)
+    if chapter not in (None, *chapters):
+        raise UsageError(
+            f"Expected --chapter to be one of {', '.join(chapters)}. "
+            f"Received: {chapter}"
+        )
+
+    def wanted(recipe: Recipe) -> bool:
+        text = " ".join((recipe.title, recipe.question, recipe.story))
+        return (
+            chapter in (None, recipe.chapter)
+            and level in (None, recipe.level)
+            and (search is None or search.casefold() in text.casefold())
+            and (uses is None or uses in catalogue.symbols(recipe.path))
+        )
+
+    rows = [summary(recipe) for recipe in recipes if wanted(recipe)]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    shown = None
+    width = max((len(row["topic"]) for row in rows), default=0)
+    for row in rows:
+        if row["chapter"] != shown:
+            print(f"{'' if shown is None else chr(10)}{row['chapter']}")
+            shown = row["chapter"]
+        print(f"  {row['topic'].ljust(width)}  {row['title']} ({row['level']})")
+        print(f"  {' ' * width}  {row['found']}")
+    if not rows:
+        print("No recipe is like that.", file=sys.stderr)
+    return 0
+
+
+def summary(recipe: Recipe) -> dict:
+    """What `list` says of a recipe."""
+    row = {
+        "name": recipe.name,
+        "chapter": recipe.chapter,
+        "topic": recipe.topic,
+        "title": recipe.title,
+        "question": recipe.question,
+        "level": recipe.level,
+        "backends": recipe.backends,
+        "seconds": None,
+        "verdicts": {},
+        "found": "not recorded yet",
+    }
+    results = catalogue.load_results(recipe)
+    if results:
+        counts: dict[str, int] = {}
+        for claim in results["claims"]:
+            outcome = claim["outcome"]
+            counts[outcome] = counts.get(outcome, 0) + 1
+        row["seconds"] = results["seconds"]
+        row["verdicts"] = counts
+        found = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
+        row["found"] = f"{found}; recorded in {results['seconds']:.0f} s"
+    return row
+
+
+@app.command
+def show(
+    name: str,
+    *,
+    source: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Prints a recipe's story and its recorded results.
+
+    Args:
+        name: a topic, or chapter/topic.
+        source: prints the recipe's file instead.
+    """
+    recipe = catalogue.find_recipe(name)
+    if source:
+        print(recipe.path.read_text(encoding="utf-8"), end="")
+        return 0
+    width = min(shutil.get_terminal_size().columns, 80)
+    print(f"{recipe.title}\n{'=' * len(recipe.title)}\n")
+    for paragraph in catalogue.plain_text(recipe.story).split("\n\n"):
+        indented = paragraph.startswith(" ")
+        print(paragraph if indented else textwrap.fill(paragraph, width))
+        print()
+    for field, value in recipe.fields.items():
+        print(f"{field}: {value}")
+    results = catalogue.load_results(recipe)
+    print()
+    if results is None:
+        print(f"Not recorded yet. Say: kerasrecipes run {recipe.topic}")
+        return 0
+    from kerasrecipes.text import report_lines
+
+    for line, _ in report_lines(results):
+        print(line)
+    packages = ", ".join(f"{k} {v}" for k, v in results["versions"].items())
+    print(
+        f"\nRecorded in {results['seconds']:.0f} s on {results['cores']} cores"
+    )
+    print(f"of {results['processor']} with {packages}.")
+    if results["fingerprint"] != catalogue.fingerprint(recipe.path):
+        print("It has changed since it was recorded.")
+    return 0
+
+
+@app.command
+def info() -> int:
+    """Prints versions, backend, devices and Keras' settings."""
+    from kerasrecipes import engine
+
+    engine.prepare_engine()
+    with engine.quiet_import():
+        import keras
+
+        devices = engine.gpus() or [f"CPU: {engine.processor()}"]
+    lines = engine.versions() | {
+        "backend": engine.engine(),
+        "devices": ", ".join(devices),
+        "cores": os.cpu_count(),
+        "floatx": keras.config.floatx(),
+        "epsilon": keras.config.epsilon(),
+        "data format": keras.config.image_data_format(),
+        "recipes": catalogue.RECIPES,
+    }
+    for key, value in lines.items():
+        print(f"{key:<12}  {value}")
+    return 0
+
+
+@app.command
+def record(
+    name: str,
+    *,
+    seeds: Count = 10,
+    jobs: Count | None = None,
+    backend: Literal[BACKENDS] | None = None,
+    check: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Runs a recipe in full and stores its results, in a checkout.
+
+    Args:
+        name: a topic, or chapter/topic.
+        seeds: number of seeds; 10 at least.
+        jobs: processes at a time; by default what pays.
+        backend: the engine under Keras; TensorFlow by default.
+        check: compares the stored results with the recipe and trains one
+            of its trials again, in place of recording.
+    """
+    recipe = catalogue.find_recipe(name)
+    if not catalogue.IN_CHECKOUT:
+        raise UsageError("Results are recorded in a checkout of kerasrecipes.")
+    if seeds < 10:
+        raise UsageError(f"Expected --seeds to be at least 10: {seeds}")
+    if backend:
+        os.environ["KERAS_BACKEND"] = backend
+    module = load(recipe)
+    from kerasrecipes import recording
+
+    if not check:
+        return recording.record(recipe, module.main, seeds, jobs)
+    faults = recording.check_recording(recipe, module.main)
+    faults = faults or recording.retrain_one(recipe, module.main)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    print(f"{recipe.name}: {'NOT ' if faults else ''}as recorded")
+    return 1 if faults else 0
+
+
+app.register_install_completion_command()
+
+
+def main() -> None:
+    """Runs the command line and ends with its exit status."""
+    sys.exit(guarded(dispatch, sys.argv[1:]))
+
+
+def dispatch(tokens: list[str]) -> int | None:
+    """Finds the command that the words name, and calls it."""
+    if tokens in (["run"], ["run", "--help"], ["run", "-h"]):
+        # `run` leaves --help to the recipe that follows it.
+        return app.help_print(["run"])
+    command, bound = bind(app, tokens)
+    return command(*bound.args, **bound.kwargs)

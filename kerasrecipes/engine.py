@@ -1,0 +1,96 @@
+"""The engine under Keras: its settings, its silence, what machine it is on."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for journals, by the system's custom."""
+    home = Path.home()
+    default = home / ".cache"
+    if sys.platform == "win32":
+        default = Path(os.environ.get("LOCALAPPDATA", home))
+    elif sys.platform == "darwin":
+        default = home / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or default) / "kerasrecipes"
+
+
+def prepare_engine() -> None:
+    """Sets what an engine reads before its first operation.
+
+    One thread for each trial: sums then have one order, so that a trial
+    gives the same number alone, beside others and on another day.
+    """
+    for name in (
+        "OMP_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+    ):
+        os.environ.setdefault(name, "1")
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "multi_thread_eigen" not in flags:
+        flags += " --xla_cpu_multi_thread_eigen=false"
+        os.environ["XLA_FLAGS"] = flags.strip()
+    # JAX compiles every new model for about a second: keep what it made.
+    os.environ.setdefault(
+        "JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "jax")
+    )
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Hides what engines print while loading; shows it if that fails."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as hidden:
+        stderr = os.dup(2)
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(stderr, 2)
+            hidden.seek(0)
+            os.write(2, hidden.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def gpus() -> list[str]:
+    """Names of the GPUs that the loaded Keras backend sees."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        cuda = sys.modules["torch"].cuda
+        return [f"cuda:{i}" for i in range(cuda.device_count())]
+    return keras.distribution.list_devices("gpu")
+
+
+def engine() -> str:
+    """Name of the backend that Keras has loaded."""
+    return sys.modules["keras"].backend.backend()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a trial's numbers depend on."""
+    packages = ["kerasrecipes", "keras", engine(), "numpy", "scikit-learn"]
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), **found}
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line for line in text.splitlines() if "model name" in line]
+    return names[0].split(":", 1)[1].strip() if names else platform.machine()

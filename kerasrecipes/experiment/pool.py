@@ -1,0 +1,174 @@
+"""Runs trials: one engine thread each, in this process or in several."""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from threadpoolctl import threadpool_limits
+
+from kerasrecipes.engine import gpus, quiet_import
+
+# What starting a worker costs: it imports the engine.
+WORKER_SECONDS = 5.0
+WORKER_BYTES = 1.2e9
+# A trial that keeps killing its worker ends the attempt after this many.
+LIVES = 3
+
+
+def default_jobs() -> int:
+    """Processes that this machine's cores and free memory allow."""
+    if gpus():
+        return 1
+    jobs = joblib.cpu_count()
+    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
+        sizes = dict(line.split(":") for line in file)
+        free = int(sizes["MemAvailable"].split()[0]) * 1024
+        jobs = min(jobs, int(free / WORKER_BYTES))
+    return max(jobs, 1)
+
+
+def run_one(function: Callable, arguments: dict) -> dict:
+    """Runs one trial and returns its scores, or what went wrong.
+
+    Args:
+        function: returns a dict of scores (finite numbers) and, under
+            "curves", of lists of numbers.
+        arguments: what it is called with.
+
+    Returns:
+        A dict with "scores", "curves" and "seconds", or with "error" (one
+        line) and "traceback".
+    """
+    import keras
+
+    # What an earlier trial left behind must not reach this one.
+    keras.utils.clear_session(free_memory=False)
+    start = time.perf_counter()
+    try:
+        with threadpool_limits(1):
+            result = function(**arguments)
+        scores, curves = check_result(result)
+    except Exception as error:  # the other trials go on
+        return {
+            "error": f"{type(error).__name__}: {error}".splitlines()[0],
+            "traceback": traceback.format_exc(),
+        }
+    seconds = round(time.perf_counter() - start, 3)
+    return {"scores": scores, "curves": curves, "seconds": seconds}
+
+
+def check_result(result) -> tuple[dict, dict]:
+    """Splits what a trial returned into scores and curves.
+
+    Raises:
+        ValueError: where it is not a dict of finite numbers, and of lists
+            of numbers under "curves".
+    """
+    if not isinstance(result, dict):
+        raise ValueError(
+            "expected the trial to return a dict of scores. "
+            f"Received: {type(result).__name__}"
+        )
+    scores = {name: v for name, v in result.items() if name != "curves"}
+    for name, value in scores.items():
+        try:
+            scores[name] = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"expected score {name!r} to be a number. Received: {value!r}"
+            ) from None
+        if scores[name] - scores[name] != 0:  # infinite or not a number
+            raise ValueError(
+                f"expected score {name!r} to be finite. Received: {value}"
+            )
+    # Six digits serve a picture, and keep recorded files small.
+    curves = {
+        name: [float(f"{float(value):.6g}") for value in values]
+        for name, values in result.get("curves", {}).items()
+    }
+    return scores, curves
+
+
+def _start_worker(parent: int) -> None:
+    """Loads the engine in a new worker and ties its life to its parent's."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    if sys.platform != "win32":  # there a dead parent's number stays
+        threading.Thread(target=watch, daemon=True).start()
+    with quiet_import():
+        import keras  # noqa: F401
+
+
+def _run_numbered(number: int, function: Callable, arguments: dict):
+    return number, run_one(function, arguments)
+
+
+def run_many(
+    function: Callable, tasks: list[dict], jobs: int | None
+) -> Iterable[tuple[int, dict]]:
+    """Runs `function` once for each task.
+
+    Args:
+        function: see `run_one`.
+        tasks: the arguments of each call.
+        jobs: number of processes. By default the first trial runs here, and
+            the others in as many as the machine allows if that pays.
+
+    Yields:
+        The task's number and its result, in the order in which they end.
+    """
+    waiting = dict(enumerate(tasks))
+    if jobs is None and waiting:
+        start = time.perf_counter()
+        yield 0, run_one(function, waiting.pop(0))
+        left = (time.perf_counter() - start) * len(waiting)
+        jobs = min(default_jobs(), len(waiting))
+        if jobs > 1 and left * (1 - 1 / jobs) < WORKER_SECONDS + 2:
+            jobs = 1
+    if jobs == 1 or len(waiting) < 2:
+        for number, arguments in waiting.items():
+            yield number, run_one(function, arguments)
+        return
+    lives = LIVES
+    while waiting and lives:
+        pool = joblib.Parallel(
+            jobs,
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch="all",
+            initializer=_start_worker,
+            initargs=(os.getpid(),),
+        )
+        ended = pool(
+            joblib.delayed(_run_numbered)(number, function, arguments)
+            for number, arguments in waiting.items()
+        )
+        try:
+            for number, result in ended:
+                waiting.pop(number)
+                lives = LIVES
+                yield number, result
+        except TerminatedWorkerError:
+            # One dead worker takes the pool with it: plan the rest anew.
+            lives -= 1
+        finally:
+            ended.close()  # ends the workers where something went wrong
+    for number in waiting:
+        yield (
+            number,
+            {
+                "error": f"its worker process died {LIVES} times, or another "
+                "trial's beside it did (out of memory?)",
+                "traceback": "",
+            },
+        )

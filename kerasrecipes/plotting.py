@@ -1,0 +1,137 @@
+"""Figures that several recipes share: curves and scores over the seeds."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kerasrecipes.experiment.trials import Trials
+
+# Okabe and Ito's colours, told apart by colour-blind readers as well.
+COLOURS = (
+    "#000000",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#8C8C8C",
+)
+
+
+def colours(names) -> dict[str, str]:
+    """A colour for each name; the first, the baseline, is black."""
+    return {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(names)}
+
+
+def panels(trials: Trials, height: float = 3.6, width: float = 4.2):
+    """An empty figure with a panel for each condition.
+
+    Args:
+        trials: the trials.
+        height: height of the figure in inches.
+        width: width of a panel in inches.
+
+    Returns:
+        The figure, and a dict of axes by the condition's name.
+    """
+    count = len(trials.conditions)
+    figure = Figure(figsize=(width * count + 0.8, height), layout="constrained")
+    axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+    for axis, condition in zip(axes, trials.conditions, strict=True):
+        axis.set_title(condition, fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, dict(zip(trials.conditions, axes, strict=True))
+
+
+def plot_curves(
+    trials: Trials,
+    *curves: str,
+    ylabel: str,
+    xlabel: str = "epoch",
+    variants: list[str] | None = None,
+    log: bool = False,
+) -> Figure:
+    """Curves over training: the seeds' mean, and their range as a band.
+
+    Args:
+        trials: trials that have these curves.
+        curves: their names; the first is drawn solid, a second dashed.
+        ylabel: what is on the vertical axis, with its unit.
+        xlabel: what is on the horizontal axis.
+        variants: names of the variants to draw. Defaults to all.
+        log: whether the vertical axis is logarithmic.
+    """
+    figure, axes = panels(trials)
+    names = [n for n in trials.variants if variants is None or n in variants]
+    shades = colours(names)
+    for condition, axis in axes.items():
+        for variant in names:
+            for curve, style in zip(curves, ("-", "--", ":"), strict=False):
+                values = trials.curves(curve, variant, condition)
+                if not values.size:
+                    continue
+                x = np.arange(1, values.shape[1] + 1)
+                label = variant if curve == curves[0] else None
+                shade = shades[variant]
+                axis.plot(x, values.mean(0), style, color=shade, label=label)
+                axis.fill_between(
+                    x,
+                    values.min(0),
+                    values.max(0),
+                    color=shade,
+                    alpha=0.12,
+                    linewidth=0,
+                )
+        axis.set_xlabel(xlabel)
+        if log:
+            axis.set_yscale("log")
+    first, *_, last = axes.values() if len(axes) > 1 else [*axes.values()] * 2
+    first.set_ylabel(ylabel)
+    last.legend(frameon=False, fontsize=8)
+    seeds = len({trial["seed"] for trial in trials.trials})
+    figure.supxlabel(
+        f"line: mean of {seeds} seed{'s' * (seeds != 1)}, band: their range",
+        fontsize=8,
+    )
+    return figure
+
+
+def plot_scores(
+    trials: Trials,
+    score: str,
+    *,
+    xlabel: str,
+    variants: list[str] | None = None,
+) -> Figure:
+    """A score of every variant: a dot for each seed, a bar for the mean.
+
+    Args:
+        trials: trials that have this score.
+        score: its name.
+        xlabel: what it is, with its unit.
+        variants: names of the variants to draw. Defaults to all.
+    """
+    names = [n for n in trials.variants if variants is None or n in variants]
+    figure, axes = panels(trials, height=1.3 + 0.36 * len(names))
+    shades = colours(names)
+    for condition, axis in axes.items():
+        for row, variant in enumerate(names):
+            values = list(trials.scores(score, variant, condition).values())
+            # Seeds with equal scores stay visible beside each other.
+            spread = np.linspace(-0.22, 0.22, len(values)) if values else []
+            shade = shades[variant]
+            axis.plot(values, row + spread, "o", color=shade, ms=4, alpha=0.6)
+            if values:
+                mean = np.mean(values)
+                axis.plot([mean] * 2, [row - 0.35, row + 0.35], color=shade)
+        base = trials.scores(score, names[0], condition)
+        if base:
+            line = np.mean(list(base.values()))
+            axis.axvline(line, color="black", linewidth=0.6, linestyle=":")
+        axis.set_yticks(range(len(names)), names)
+        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.set_xlabel(xlabel)
+    figure.supxlabel(
+        f"dot: a seed, bar: their mean, dotted line: {names[0]}", fontsize=8
+    )
+    return figure

@@ -1,0 +1,307 @@
+"""Runs a recipe for a reader: training, report, figures, exit status."""
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from kerasrecipes import catalogue
+from kerasrecipes.catalogue import Recipe
+from kerasrecipes.engine import cache_folder, engine, processor, versions
+from kerasrecipes.experiment.journal import Journal
+from kerasrecipes.experiment.report import Report
+from kerasrecipes.experiment.trials import (
+    MissingTrialError,
+    Progress,
+    Session,
+    trial_key,
+    use,
+)
+from kerasrecipes.options import (
+    Options,
+    UsageError,
+    parameters,
+    parse,
+    size_settings,
+)
+from kerasrecipes.progress import Bar, Lines
+from kerasrecipes.text import report_lines
+
+INTERRUPTED = 130
+
+
+def run_script(
+    main: Callable[..., Report], path: Path, tokens: list[str]
+) -> int:
+    """Runs a recipe whose file was started directly."""
+    recipe = catalogue.read_recipe(path)
+    parsed = parse(recipe, tokens, f"python {path.name}")
+    if parsed is None:
+        return 0
+    settings, options = parsed
+    if options.backend not in (None, engine()):
+        raise UsageError(
+            "Keras is loaded already. Say KERAS_BACKEND="
+            f"{options.backend} python {sys.argv[0]}"
+        )
+    return run(recipe, main, settings, options)
+
+
+def run(
+    recipe: Recipe,
+    main: Callable[..., Report],
+    settings: dict,
+    options: Options,
+) -> int:
+    """Runs a recipe and shows its report.
+
+    Args:
+        recipe: the recipe.
+        main: its function of that name.
+        settings: the options of `main` that were given.
+        options: the others.
+
+    Returns:
+        The exit status: 0, 1 where a trial failed, 130 after Ctrl-C.
+    """
+    if engine() not in recipe.backends:
+        raise UsageError(
+            f"{recipe.name} runs on {', '.join(recipe.backends)}. "
+            f"Received: backend {engine()}"
+        )
+    out = options.out or _new_folder(Path("runs"), recipe.topic)
+    check_writable(out)
+    recorded = catalogue.load_results(recipe, engine())
+    silent = options.json or options.recorded
+    session = Session(
+        jobs=options.jobs,
+        progress=Progress() if silent else progress_for(sys.stderr),
+    )
+    if options.recorded:
+        if recorded is None:
+            raise UsageError(f"{recipe.name} has no recorded results yet.")
+        settings, session.recorded = recorded["settings"], by_key(recorded)
+    elif options.quick:
+        quick = size_settings(recipe.path, "QUICK")
+        for kind in ("variants", "conditions"):
+            if kind in quick:
+                session.only[kind] = quick.pop(kind)
+        settings = {**quick, **settings}
+        session.jobs = options.jobs or 1
+    elif options.full:
+        settings = {**size_settings(recipe.path, "FULL"), **settings}
+        say_cost(recorded)
+    start = time.perf_counter()
+    try:
+        report = follow(recipe, main, settings, session, journal=options.full)
+    except MissingTrialError:
+        raise UsageError(
+            f"{recipe.name} has changed since it was recorded. Run it, or "
+            f"`kerasrecipes record {recipe.topic}`."
+        ) from None
+    except KeyboardInterrupt:
+        kept = "nothing was kept; run it again"
+        if options.full:
+            kept = "they are kept; the same command goes on from here"
+        done, total = session.progress.done, session.progress.total
+        print(
+            f"\nStopped with {done} of {total} trials done: {kept}.",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    found = describe(recipe, settings, session, report, start)
+    figures = write_report(out, recipe, found, report)
+    if options.json:
+        print(json.dumps(found, indent=1))
+    else:
+        show(recipe, found, recorded, [out / name for name in figures])
+    for failure in session.failures:
+        print(f"A trial failed: {failure}", file=sys.stderr)
+    return 1 if session.failures else 0
+
+
+def follow(
+    recipe: Recipe,
+    main: Callable[..., Report],
+    settings: dict,
+    session: Session,
+    *,
+    journal: bool = False,
+) -> Report:
+    """Calls a recipe's `main` within a session, with a journal or without."""
+    if journal:
+        session.journal = _open_journal(recipe, settings)
+    finished = False
+    try:
+        with use(session):
+            report = main(**settings)
+        finished = not session.failures
+    finally:
+        if session.journal:
+            session.journal.close(discard=finished)
+    return report
+
+
+def _open_journal(recipe: Recipe, settings: dict) -> Journal | None:
+    """The journal of this very run; None where another one holds it."""
+    marks = [catalogue.fingerprint(recipe.path), settings, versions()]
+    text = json.dumps(marks, sort_keys=True).encode()
+    name = f"{recipe.topic}-{hashlib.sha256(text).hexdigest()[:12]}.jsonl"
+    folder = cache_folder() / "journals"
+    try:
+        return Journal(folder / name)
+    except BlockingIOError:
+        print(
+            "The same run is under way elsewhere: this one keeps no journal.",
+            file=sys.stderr,
+        )
+    except OSError as error:
+        print(f"No journal is kept: {error}", file=sys.stderr)
+    return None
+
+
+def progress_for(stream: TextIO) -> Progress:
+    """A bar for a terminal, plain lines for a pipe."""
+    return Bar() if stream.isatty() else Lines()
+
+
+def say_cost(recorded: dict | None) -> None:
+    """Says what a full run costs before it starts."""
+    cost = "how long it takes is not known yet"
+    if recorded:
+        cost = f"it took {recorded['seconds']:.0f} s when it was recorded, "
+        cost += f"on {recorded['cores']} cores"
+    print(f"A full run: {cost}.", file=sys.stderr)
+
+
+def _new_folder(runs: Path, topic: str) -> Path:
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return runs / f"{topic}-{stamp}-{os.getpid()}"
+
+
+def check_writable(folder: Path) -> None:
+    """Makes a folder, and makes sure of it before hours of training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"Cannot write to {folder}: {reason}.") from None
+
+
+def by_key(results: dict) -> dict[str, dict]:
+    """The trials of recorded results, by their keys."""
+    return {
+        trial_key(run["function"], run["settings"], trial): {
+            part: trial[part] for part in ("scores", "curves", "seconds")
+        }
+        for run in results["runs"]
+        for trial in run["trials"]
+    }
+
+
+def describe(
+    recipe: Recipe,
+    settings: dict,
+    session: Session,
+    report: Report,
+    start: float,
+) -> dict:
+    """Everything about a run that goes into its report.json."""
+    defaults = {p.name: p.default for p in parameters(recipe.path)}
+    return {
+        "recipe": recipe.name,
+        "title": recipe.title,
+        "fingerprint": catalogue.fingerprint(recipe.path),
+        "settings": {**defaults, **settings},
+        "backend": engine(),
+        "versions": versions(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "seconds": round(time.perf_counter() - start, 1),
+        **report.to_dict(),
+        "failures": [text.splitlines()[-1] for text in session.failures],
+        "runs": session.runs,
+    }
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def figure_files(folder: Path, topic: str, report: Report) -> list[Path]:
+    """Draws the figures into a folder; returns their paths."""
+    paths = []
+    for number, figure in enumerate(report.figures, 1):
+        path = folder / (
+            f"{topic}_{number}.png" if number > 1 else f"{topic}.png"
+        )
+        with tempfile.TemporaryFile() as file:
+            # No version in the file: the same trials give the same bytes.
+            figure.savefig(file, dpi=120, metadata={"Software": None})
+            file.seek(0)
+            write_file(path, file.read())
+        paths.append(path)
+    return paths
+
+
+def write_report(
+    folder: Path, recipe: Recipe, found: dict, report: Report
+) -> list[str]:
+    """Writes report.json and the figures; returns the figures' names."""
+    try:
+        write_file(folder / "report.json", as_json(found))
+        paths = figure_files(folder, recipe.topic, report)
+    except OSError as error:
+        raise UsageError(f"Cannot write to {folder}: {error}") from None
+    return [path.name for path in paths]
+
+
+def as_json(found: dict) -> bytes:
+    """Results as JSON, a trial a line: short files, and readable diffs."""
+    runs = []
+    for one in found["runs"]:
+        trials = ",\n".join(json.dumps(trial) for trial in one["trials"])
+        head = json.dumps({k: v for k, v in one.items() if k != "trials"})
+        runs.append(f'{head[:-1]}, "trials": [\n{trials}\n]}}')
+    head = {k: v for k, v in found.items() if k != "runs"}
+    text = json.dumps(head, indent=1, ensure_ascii=False)
+    body = ",\n".join(runs)
+    return f'{text[:-2]},\n "runs": [\n{body}\n]\n}}\n'.encode()
+
+
+def show(
+    recipe: Recipe, found: dict, recorded: dict | None, figures: list[Path]
+) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True)
+
+    def say(line: str, colour: str = "") -> None:
+        console.print(Text(line, style=colour))
+
+    settings = ", ".join(f"{k} {v}" for k, v in found["settings"].items())
+    say(f"\n{recipe.title}", "bold")
+    say(f"{recipe.name} on {found['backend']} ({settings})\n")
+    for line, colour in report_lines(found, recorded):
+        say(line, colour)
+    say("\nA verdict is about this data and this network.")
+    if recorded and recorded["fingerprint"] != found["fingerprint"]:
+        say("The recipe has changed since its results were recorded.")
+    for path in figures:
+        say(f"Figure: {path}")

@@ -1,0 +1,93 @@
+"""Reports as text: for a terminal, and as Markdown for a code host."""
+
+import math
+from collections.abc import Iterator
+
+COLOURS = {"supported": "green", "contradicted": "red"}
+
+
+def short(value: float) -> str:
+    """A number with three significant digits, and a true minus sign."""
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        text = f"{value:.2e}"
+    else:
+        digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+        text = f"{value:,.{min(max(digits, 0), 4)}f}"
+    return text.replace("-", "−")
+
+
+def table_lines(rows: list[list[str]]) -> list[str]:
+    """A table of text cells, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [c.ljust(w) for c, w in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    rule = "  ".join("-" * width for width in widths)
+    return [lines[0], rule, *lines[1:]]
+
+
+def claim_numbers(claim: dict) -> str:
+    """Effect, interval and n of a claim, as a reader sees them."""
+    if claim["effect"] is None:
+        return f"{claim['measured']}: not measured"
+    text = f"{claim['measured']}: {short(claim['effect'])}"
+    if claim["low"] is not None:
+        text += f" [{short(claim['low'])}, {short(claim['high'])}]"
+    return f"{text}, n = {claim['n']}"
+
+
+def report_lines(
+    report: dict, recorded: dict | None = None
+) -> Iterator[tuple[str, str]]:
+    """A report as lines of text, each with the colour of its outcome.
+
+    Args:
+        report: what `Report.to_dict` returns.
+        recorded: the recorded report to set beside it, or None.
+    """
+    before = {c["text"]: c for c in (recorded or {}).get("claims", [])}
+    for rows in report["tables"]:
+        yield from ((line, "") for line in table_lines(rows))
+        yield "", ""
+    for number, claim in enumerate(report["claims"], 1):
+        yield f"{number}. {claim['text']}", ""
+        outcome = f"   {claim['outcome'].upper()}  {claim['words']}"
+        yield outcome, COLOURS.get(claim["outcome"], "yellow")
+        yield f"   {claim_numbers(claim)}", ""
+        if recorded is not None:
+            old = before.get(claim["text"])
+            text = "not recorded yet"
+            if old:
+                text = f"recorded: {old['outcome']}"
+                if old["low"] is not None:
+                    text += f", {claim_numbers(old).rpartition(': ')[2]}"
+            yield f"   {text}", ""
+
+
+def markdown(title: str, report: dict, figures: list[str]) -> str:
+    """A report as Markdown, for a reader on a code host.
+
+    Args:
+        title: the recipe's title.
+        report: what `Report.to_dict` returns.
+        figures: file names of the figures.
+    """
+    parts = [f"# {title}\n"]
+    parts += [f"![{title}]({figure})\n" for figure in figures]
+    for rows in report["tables"]:
+        parts.append(_markdown_table(rows))
+    rows = [["claim", "verdict", "measured, with 95 % interval", "meaning"]]
+    rows += [
+        [c["text"], f"**{c['outcome']}**", claim_numbers(c), c["words"]]
+        for c in report["claims"]
+    ]
+    parts.append(_markdown_table(rows))
+    parts.append("A verdict is about this data and this network.\n")
+    return "\n".join(parts)
+
+
+def _markdown_table(rows: list[list[str]]) -> str:
+    head, *body = [[c.replace("|", "\\|") for c in row] for row in rows]
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
