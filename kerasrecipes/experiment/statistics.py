@@ -49,7 +49,7 @@ class Verdict:
             return f"Undecided: {self.reason}."
         if self.exact:
             held = self.outcome == SUPPORTED
-            return "It holds exactly." if held else "It should hold exactly."
+            return "It must hold" + (", and does." if held else ".")
         return {
             SUPPORTED: "The notes' statement is borne out here.",
             CONTRADICTED: "The notes say one thing; here it was the other.",
@@ -114,7 +114,7 @@ def judge(
         values: the numbers, such as paired differences.
         measured: what they are, in words.
         above: the claim is that the numbers' mean is above `around` by more
-            than this margin.
+            than this margin; a negative one allows for a small loss.
         within: the claim is that it lies within this distance of `around`;
             give either `above` or `within`.
         around: the value to compare with.
@@ -153,13 +153,13 @@ def judge(
         )  # fmt: skip
         if near > above:
             outcome = SUPPORTED
-        elif far < 0:
+        elif far < min(above, 0.0):
             outcome = CONTRADICTED
         elif near > 0 and far < above:
             outcome = SMALLER
         else:
             outcome = INCONCLUSIVE
-        border = around if near <= 0 else around + above
+        border = around if near <= 0 <= above else around + above
         reason = f"the interval contains {short(border)}"
     reason = reason if outcome == INCONCLUSIVE else ""
     return Verdict(outcome, measured, mean, low, high, n, reason)
