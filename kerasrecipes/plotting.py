@@ -1,8 +1,9 @@
-"""Figures that several recipes share: curves and scores over the seeds."""
+"""Figures that several recipes share: curves and differences over the seeds."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from kerasrecipes.experiment.statistics import student_interval
 from kerasrecipes.experiment.trials import Trials
 
 # Okabe and Ito's colours, told apart by colour-blind readers as well.
@@ -96,42 +97,48 @@ def plot_curves(
     return figure
 
 
-def plot_scores(
+def plot_differences(
     trials: Trials,
     score: str,
     *,
     xlabel: str,
-    variants: list[str] | None = None,
+    than: str | None = None,
 ) -> Figure:
-    """A score of every variant: a dot for each seed, a bar for the mean.
+    """A score's paired differences to a baseline, as the verdicts see them.
 
     Args:
         trials: trials that have this score.
         score: its name.
         xlabel: what it is, with its unit.
-        variants: names of the variants to draw. Defaults to all.
+        than: the variant to compare with. Defaults to the first.
     """
-    names = [n for n in trials.variants if variants is None or n in variants]
-    figure, axes = panels(trials, height=1.3 + 0.36 * len(names))
-    shades = colours(names)
+    than = than or next(iter(trials.variants))
+    others = [name for name in trials.variants if name != than]
+    figure, axes = panels(trials, height=1.5 + 0.4 * len(others))
+    shades = colours(trials.variants)
     for condition, axis in axes.items():
-        for row, variant in enumerate(names):
-            values = list(trials.scores(score, variant, condition).values())
-            # Seeds with equal scores stay visible beside each other.
-            spread = np.linspace(-0.22, 0.22, len(values)) if values else []
+        for row, variant in enumerate(others):
+            found = trials.differences(score, variant, than, condition)
+            # Seeds with equal differences stay visible beside each other.
+            spread = np.linspace(-0.2, 0.2, len(found)) if found else []
             shade = shades[variant]
-            axis.plot(values, row + spread, "o", color=shade, ms=4, alpha=0.6)
-            if values:
-                mean = np.mean(values)
-                axis.plot([mean] * 2, [row - 0.35, row + 0.35], color=shade)
-        base = trials.scores(score, names[0], condition)
+            axis.plot(found, row + spread, "o", color=shade, ms=3.5, alpha=0.5)
+            if len(found) > 2:
+                mean, low, high = student_interval(found, trials.folds)
+                axis.plot([low, high], [row, row], color=shade, linewidth=2.5)
+                axis.plot(mean, row, "D", color=shade, ms=6)
+        axis.axvline(0, color=COLOURS[0], linewidth=0.8, linestyle=":")
+        axis.set_yticks(range(len(others)), others)
+        axis.set_ylim(len(others) - 0.5, -0.5)
+        base = list(trials.scores(score, than, condition).values())
         if base:
-            line = np.mean(list(base.values()))
-            axis.axvline(line, color="black", linewidth=0.6, linestyle=":")
-        axis.set_yticks(range(len(names)), names)
-        axis.set_ylim(len(names) - 0.5, -0.5)
-        axis.set_xlabel(xlabel)
+            axis.set_title(
+                f"{condition}\n{than}: {np.mean(base):.3g}".strip(),
+                fontsize=10,
+            )
     figure.supxlabel(
-        f"dot: a seed, bar: their mean, dotted line: {names[0]}", fontsize=8
+        f"{xlabel}: difference to {than}\n"
+        "dot: a seed, diamond and line: mean and 95 % interval",
+        fontsize=9,
     )
     return figure

@@ -8,10 +8,12 @@ COLOURS = {"supported": "green", "contradicted": "red"}
 
 def short(value: float) -> str:
     """A number with three significant digits, and a true minus sign."""
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+    if value == int(value) and abs(value) < 1e5:
+        text = f"{int(value):,}"
+    elif not 1e-3 <= abs(value) < 1e5:
         text = f"{value:.2e}"
     else:
-        digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+        digits = 2 - math.floor(math.log10(abs(value)))
         text = f"{value:,.{min(max(digits, 0), 4)}f}"
     return text.replace("-", "−")
 

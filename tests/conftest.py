@@ -3,6 +3,8 @@
 import os
 import warnings
 
+import pytest
+
 from kerasrecipes.engine import prepare_engine
 
 prepare_engine()
@@ -12,3 +14,19 @@ with warnings.catch_warnings():
     # Engines warn about NumPy's and Python's future while they load.
     warnings.simplefilter("ignore")
     import keras  # noqa: F401
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--no-skips",
+        action="store_true",
+        help="count a skipped test as failed, so that no peer is forgotten",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.skipped and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+    return report

@@ -34,7 +34,7 @@ from keras import layers, ops
 from kerasrecipes.datasets import FOLDS, load_digits
 from kerasrecipes.experiment import Claim, Count, Report, cook, run_trials
 from kerasrecipes.layers import LocalResponseNormalization
-from kerasrecipes.plotting import plot_scores
+from kerasrecipes.plotting import plot_differences
 
 ALEXNET = {"size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75}
 # Weights of the squares at which the layer bends responses of this size.
@@ -236,7 +236,7 @@ def main(epochs: Count = 10, seeds: Count = 3) -> Report:
     }
     return Report(
         trials.table("accuracy", "training loss"),
-        plot_scores(trials, "accuracy", xlabel="accuracy on unseen digits"),
+        plot_differences(trials, "accuracy", xlabel="accuracy"),
         *(Claim(text, found, notes) for text, found in claims.items()),
     )
 

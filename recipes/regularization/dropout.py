@@ -37,7 +37,7 @@ from keras import layers
 
 from kerasrecipes.datasets import FOLDS, load_digits
 from kerasrecipes.experiment import Claim, Count, Report, cook, run_trials
-from kerasrecipes.plotting import plot_scores
+from kerasrecipes.plotting import plot_differences
 
 VARIANTS = {
     "none": {},
@@ -298,7 +298,7 @@ def main(epochs: Count = 10, seeds: Count = 3) -> Report:
         trials.table("accuracy", "gap", "loss when silenced"),
         rules.table("accuracy", "gap"),
         steps.table("milliseconds a step"),
-        plot_scores(trials, "accuracy", xlabel="accuracy on unseen digits"),
+        plot_differences(trials, "accuracy", xlabel="accuracy"),
         *(Claim(text, found, notes) for text, found in claims.items()),
     )
 
