@@ -209,6 +209,9 @@ def plain_text(story: str) -> str:
     story = re.sub(r"^\.\. math::\n\n?", "", story, flags=re.MULTILINE)
     story = re.sub(r":\w+:`([^`]*)`", r"\1", story)
     story = re.sub(r"`([^`<]*?) ?<[^`>]*>`_+", r"\1", story)
+    story = re.sub(r"\\+(?:mathrm|text|tilde|hat) ?\{?(\w+)\}?", r"\1", story)
+    story = re.sub(r"\\+frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1) / (\2)", story)
+    story = re.sub(r"\\+(?:Big|left|right|q?quad)", "", story)
     return story.replace("``", "`").replace("\\", "").replace("*", "")
 
 

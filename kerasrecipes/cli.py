@@ -1,13 +1,10 @@
 """The command `kerasrecipes`: list, show, run and record recipes."""
 
 import importlib
-import importlib.metadata
 import importlib.util
 import json
 import os
-import shutil
 import sys
-import textwrap
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -21,11 +18,18 @@ TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 app = App(
     name="kerasrecipes",
     help="Deep learning recipes for Keras 3 that measure what they claim.",
-    version=lambda: importlib.metadata.version("kerasrecipes"),
+    version=lambda: version(),  # looked up when asked for: it is slow
     result_action="return_value",
 )
 Text = Annotated[str | None, Parameter(show_default=False)]
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+def version() -> str:
+    """The version that is installed."""
+    import importlib.metadata
+
+    return importlib.metadata.version("kerasrecipes")
 
 
 def load(recipe: Recipe):
@@ -182,6 +186,9 @@ def show(
         name: a topic, or chapter/topic.
         source: prints the recipe's file instead.
     """
+    import shutil
+    import textwrap
+
     recipe = catalogue.find_recipe(name)
     if source:
         print(recipe.path.read_text(encoding="utf-8"), end="")
@@ -276,7 +283,18 @@ def record(
     return 1 if faults else 0
 
 
-app.register_install_completion_command()
+@app.command(name="--install-completion")
+def install_completion(
+    *, shell: Literal["bash", "zsh", "fish"] | None = None
+) -> int:
+    """Sets up completion by the Tab key.
+
+    Args:
+        shell: the shell; the one in use by default.
+    """
+    path = app.install_completion(shell=shell)
+    print(f"Written to {path}. Start a new shell to use it.")
+    return 0
 
 
 def main() -> None:
