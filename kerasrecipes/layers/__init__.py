@@ -1,0 +1,5 @@
+from kerasrecipes.layers.local_response_normalization import (
+    LocalResponseNormalization,
+)
+
+__all__ = ["LocalResponseNormalization"]
