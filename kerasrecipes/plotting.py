@@ -24,18 +24,18 @@ def colours(names) -> dict[str, str]:
     return {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(names)}
 
 
-def panels(trials: Trials, height: float = 3.6, width: float = 4.2):
+def panels(trials: Trials, height: float = 3.6):
     """An empty figure with a panel for each condition.
 
     Args:
         trials: the trials.
         height: height of the figure in inches.
-        width: width of a panel in inches.
 
     Returns:
         The figure, and a dict of axes by the condition's name.
     """
     count = len(trials.conditions)
+    width = 4.2 if count < 3 else 3.2
     figure = Figure(figsize=(width * count + 0.8, height), layout="constrained")
     axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for axis, condition in zip(axes, trials.conditions, strict=True):

@@ -12,7 +12,7 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
-from kerasrecipes.engine import gpus, quiet_import
+from kerasrecipes.engine import gpus, prepare_engine, quiet_import
 
 # What starting a worker costs: it imports the engine.
 WORKER_SECONDS = 5.0
@@ -105,6 +105,7 @@ def _start_worker(parent: int) -> None:
 
     if sys.platform != "win32":  # there a dead parent's number stays
         threading.Thread(target=watch, daemon=True).start()
+    prepare_engine()
     with quiet_import():
         import keras  # noqa: F401
 
