@@ -184,7 +184,10 @@ def bind(
 
 
 def guarded(command: Callable[..., int | None], *arguments) -> int:
-    """Calls a command; what a user can mend becomes one line and exit 2."""
+    """Calls a command; what a user can mend becomes one line and exit 2.
+
+    Ctrl-C ends with 130, the shells' number for it.
+    """
     # A console that knows no minus sign or ± gets what it knows.
     plain = {"−": "-", "±": "+-", "×": "x"}
     codecs.register_error(
@@ -205,6 +208,8 @@ def guarded(command: Callable[..., int | None], *arguments) -> int:
     except (UsageError, RecipeError) as error:
         print(f"kerasrecipes: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

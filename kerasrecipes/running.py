@@ -33,8 +33,6 @@ from kerasrecipes.options import (
 from kerasrecipes.progress import Bar, Lines
 from kerasrecipes.text import report_lines
 
-INTERRUPTED = 130
-
 
 def run_script(
     main: Callable[..., Report], path: Path, tokens: list[str]
@@ -68,24 +66,26 @@ def run(
         options: the others.
 
     Returns:
-        The exit status: 0, 1 where a trial failed, 130 after Ctrl-C.
+        The exit status: 0, or 1 where a trial failed.
     """
     if engine() not in recipe.backends:
         raise UsageError(
             f"{recipe.name} runs on {', '.join(recipe.backends)}. "
             f"Received: backend {engine()}"
         )
+    recorded = catalogue.load_results(recipe, engine())
+    if options.recorded and recorded is None:
+        raise UsageError(
+            f"{recipe.name} has no recorded results on {engine()} yet."
+        )
     out = options.out or _new_folder(Path("runs"), recipe.topic)
     check_writable(out)
-    recorded = catalogue.load_results(recipe, engine())
     silent = options.json or options.recorded
     session = Session(
         jobs=options.jobs,
         progress=Progress() if silent else progress_for(sys.stderr),
     )
     if options.recorded:
-        if recorded is None:
-            raise UsageError(f"{recipe.name} has no recorded results yet.")
         settings, session.recorded = recorded["settings"], by_key(recorded)
     elif options.quick:
         quick = size_settings(recipe.path, "QUICK")
@@ -105,16 +105,6 @@ def run(
             f"{recipe.name} has changed since it was recorded. Run it, or "
             f"`kerasrecipes record {recipe.topic}`."
         ) from None
-    except KeyboardInterrupt:
-        kept = "nothing was kept; run it again"
-        if options.full:
-            kept = "they are kept; the same command goes on from here"
-        done, total = session.progress.done, session.progress.total
-        print(
-            f"\nStopped with {done} of {total} trials done: {kept}.",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
     found = describe(recipe, settings, session, report, start)
     figures = write_report(out, recipe, found, report)
     if options.json:
@@ -142,6 +132,16 @@ def follow(
         with use(session):
             report = main(**settings)
         finished = not session.failures
+    except KeyboardInterrupt:
+        kept = "nothing was kept; run it again"
+        if session.journal:
+            kept = "they are kept; the same command goes on from here"
+        done, total = session.progress.done, session.progress.total
+        print(
+            f"\nStopped with {done} of {total} trials done: {kept}.",
+            file=sys.stderr,
+        )
+        raise
     finally:
         if session.journal:
             session.journal.close(discard=finished)

@@ -190,8 +190,7 @@ def judge_share(
         outcome = CONTRADICTED
     crossed = f"the interval contains {short(at_least)}"
     reason = crossed if outcome == INCONCLUSIVE else ""
-    share = float(np.mean(successes))
-    return Verdict(outcome, measured, share, low, high, n, reason)
+    return Verdict(outcome, measured, test.statistic, low, high, n, reason)
 
 
 def judge_exact(
