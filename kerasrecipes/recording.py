@@ -49,6 +49,9 @@ def record(
 ) -> int:
     """Runs FULL and writes what a reader sees without running anything.
 
+    Trials that are recorded already are kept where nothing that they depend
+    on has changed: a new claim or figure costs no training.
+
     Args:
         recipe: the recipe, in a checkout.
         main: its function of that name.
@@ -61,18 +64,21 @@ def record(
     target = recipe.results(engine())
     check_writable(target.parent)
     settings = recording_settings(recipe, seeds)
-    say_cost(catalogue.load_results(recipe, engine()))
+    stored = catalogue.load_results(recipe, engine())
+    known = by_key(stored) if stored and still_true(stored, recipe) else {}
+    say_cost(stored)
     session = Session(jobs=jobs, progress=progress_for(sys.stderr))
     start = time.perf_counter()
-    report = follow(recipe, main, settings, session, journal=True)
+    report = follow(recipe, main, settings, session, journal=True, known=known)
     for failure in session.failures:
         print(f"A trial failed: {failure}", file=sys.stderr)
     if session.failures:
         print("Nothing was recorded.", file=sys.stderr)
         return 1
     found = describe(recipe, settings, session, report, start)
-    found = {**found, "data": data_hashes(main)}
-    found["runs"] = found.pop("runs")  # the long part last
+    found["data"] = data_hashes(main)
+    if by_key(found).keys() <= known.keys():
+        found["seconds"] = stored["seconds"]  # nothing was trained now
     figures = figure_files(target.parent, target.stem, report)
     names = [path.name for path in figures]
     text = markdown(recipe.title, report.to_dict(), names)
@@ -128,6 +134,14 @@ def index_by_chapter(recipes: list[Recipe]) -> str:
         ]
         parts.append("")
     return "\n".join(parts)
+
+
+def still_true(stored: dict, recipe: Recipe) -> bool:
+    """Whether recorded trials are what training would give here and now."""
+    now = catalogue.fingerprint(recipe.path), versions(), processor()
+    return now == tuple(
+        stored[mark] for mark in ("fingerprint", "versions", "processor")
+    )
 
 
 def recording_settings(recipe: Recipe, seeds: int) -> dict:

@@ -123,10 +123,22 @@ def follow(
     session: Session,
     *,
     journal: bool = False,
+    known: dict[str, dict] | None = None,
 ) -> Report:
-    """Calls a recipe's `main` within a session, with a journal or without."""
+    """Calls a recipe's `main` within a session.
+
+    Args:
+        recipe: the recipe.
+        main: its function of that name.
+        settings: its arguments.
+        session: how its trials are run.
+        journal: whether finished trials are kept until all are done.
+        known: with a journal, trials that need not be trained, by key.
+    """
     if journal:
         session.journal = _open_journal(recipe, settings)
+    if session.journal:
+        session.journal.trials |= known or {}
     finished = False
     try:
         with use(session):

@@ -53,7 +53,7 @@ class Verdict:
         return {
             SUPPORTED: "The notes' statement is borne out here.",
             CONTRADICTED: "The notes say one thing; here it was the other.",
-            SMALLER: "There is such an effect, but a smaller one.",
+            SMALLER: "An effect of that size is ruled out here.",
             SAME: "No seed showed any difference at all.",
         }[self.outcome]
 
@@ -122,8 +122,8 @@ def judge(
         folds: see `student_interval`.
 
     Returns:
-        A `Verdict`. With a margin, an interval wholly between `around` and
-        the margin is "smaller than claimed".
+        A `Verdict`. An interval that ends before the margin, and is not
+        wholly on the other side of `around`, is "smaller than claimed".
     """
     values = np.asarray(values, dtype=float)
     n = len(values)
@@ -155,11 +155,11 @@ def judge(
             outcome = SUPPORTED
         elif far < min(above, 0.0):
             outcome = CONTRADICTED
-        elif near > 0 and far < above:
+        elif far < above:
             outcome = SMALLER
         else:
             outcome = INCONCLUSIVE
-        border = around if near <= 0 <= above else around + above
+        border = around - above if falls else around + above
         reason = f"the interval contains {short(border)}"
     reason = reason if outcome == INCONCLUSIVE else ""
     return Verdict(outcome, measured, mean, low, high, n, reason)

@@ -151,7 +151,7 @@ def plot_confusion(trials) -> Figure:
         )
         picture.plot(ax=axis, colorbar=False, cmap="Blues")
         share = np.trace(counts) / counts.sum()
-        axis.set_title(f"{variant}: {share:.1%} right", fontsize=10)
+        axis.set_title(f"{variant}\n{share:.1%} right", fontsize=10)
         axis.set(xlabel="predicted species", ylabel="true species")
     return figure
 
