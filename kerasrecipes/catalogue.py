@@ -130,6 +130,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def all_recipes() -> list[Recipe]:
+    """Reads every recipe's header, in the book's order."""
     return [read_recipe(path) for path in recipe_paths().values()]
 
 

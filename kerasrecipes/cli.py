@@ -35,11 +35,41 @@ def version() -> str:
 def load(recipe: Recipe):
     """Imports a recipe, and with it Keras and its engine.
 
+    Args:
+        recipe: the recipe.
+
     Raises:
         UsageError: where the engine, or a package that the recipe needs, is
             not installed.
     """
-    from kerasrecipes.engine import prepare_engine, quiet_import
+    from kerasrecipes.engine import quiet_import
+
+    backend = prepare_backend()
+    print(f"loading {TITLES[backend]} ...", file=sys.stderr, flush=True)
+    name = f"kerasrecipes.recipes.{recipe.chapter}.{recipe.topic}"
+    try:
+        with quiet_import():
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        extra = recipe.fields.get("extras")
+        if extra is None or error.name.startswith("kerasrecipes"):
+            raise
+        raise UsageError(
+            f"{recipe.name} needs {error.name}. "
+            f"Say: pip install 'kerasrecipes[{extra}]'"
+        ) from None
+
+
+def prepare_backend() -> str:
+    """Settles which engine Keras will load, and makes sure that it can.
+
+    Returns:
+        The engine's name.
+
+    Raises:
+        UsageError: where the engine is unknown or not installed.
+    """
+    from kerasrecipes.engine import prepare_engine
 
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend not in BACKENDS:
@@ -54,19 +84,7 @@ def load(recipe: Recipe):
             f"Say: pip install 'kerasrecipes[{backend}]'"
         )
     prepare_engine()
-    print(f"loading {TITLES[backend]} ...", file=sys.stderr, flush=True)
-    name = f"kerasrecipes.recipes.{recipe.chapter}.{recipe.topic}"
-    try:
-        with quiet_import():
-            return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        extra = recipe.fields.get("extras")
-        if extra is None or error.name.startswith("kerasrecipes"):
-            raise
-        raise UsageError(
-            f"{recipe.name} needs {error.name}. "
-            f"Say: pip install 'kerasrecipes[{extra}]'"
-        ) from None
+    return backend
 
 
 @app.command(help_flags=[])
@@ -225,7 +243,7 @@ def info() -> int:
     """Prints versions, backend, devices and Keras' settings."""
     from kerasrecipes import engine
 
-    engine.prepare_engine()
+    prepare_backend()
     with engine.quiet_import():
         import keras
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter, Token
 from cyclopts.validators import Number
 
 from kerasrecipes.catalogue import (
@@ -23,10 +23,23 @@ from kerasrecipes.catalogue import (
     plain_text,
 )
 
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
+
+def _whole(kind: type, tokens: list[Token]) -> int:
+    """Reads a whole number; 2.5 is none, and is not rounded to one."""
+    word = tokens[0].value
+    try:
+        return int(word)
+    except ValueError:
+        raise ValueError(
+            f'expected a whole number. Received: "{word}"'
+        ) from None
+
+
+Whole = Annotated[int, Parameter(converter=_whole)]
+Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
 """A whole number of at least 1, for the options of a recipe's `main`."""
 
-TYPES = {"Count": Count, "int": int, "float": float, "str": str, "bool": bool}
+TYPES = {"Count": Count, "int": Whole, "float": float, "str": str, "bool": bool}
 EVERY = Group("Options of every recipe")
 
 
@@ -84,13 +97,19 @@ def parameters(path: Path) -> list[inspect.Parameter]:
         where = f"{path.parent.name}/{path.name}, `main`, `{argument.arg}`"
         if number < first_default:
             raise RecipeError(f"{where}: expected a default.")
+        default = arguments.defaults[number - first_default]
+        try:
+            value = ast.literal_eval(default)
+        except ValueError:
+            raise RecipeError(
+                f"{where}: expected a literal as default. "
+                f"Received: {ast.unparse(default)}"
+            ) from None
         found.append(
             inspect.Parameter(
                 argument.arg,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=ast.literal_eval(
-                    arguments.defaults[number - first_default]
-                ),
+                default=value,
                 annotation=_annotation(argument.annotation, where),
             )
         )
@@ -204,7 +223,9 @@ def guarded(command: Callable[..., int | None], *arguments) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="plain")
     try:
-        return command(*arguments) or 0
+        status = command(*arguments) or 0
+        sys.stdout.flush()
+        return status
     except (UsageError, RecipeError) as error:
         print(f"kerasrecipes: {error}", file=sys.stderr)
         return 2

@@ -20,7 +20,11 @@ COLOURS = (
 
 
 def colours(names) -> dict[str, str]:
-    """A colour for each name; the first, the baseline, is black."""
+    """A colour for each name; the first, the baseline, is black.
+
+    Args:
+        names: the names, such as those of variants.
+    """
     return {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(names)}
 
 
@@ -56,7 +60,7 @@ def plot_curves(
 
     Args:
         trials: trials that have these curves.
-        curves: their names; the first is drawn solid, a second dashed.
+        *curves: their names; the first is drawn solid, a second dashed.
         ylabel: what is on the vertical axis, with its unit.
         xlabel: what is on the horizontal axis.
         variants: names of the variants to draw. Defaults to all.

@@ -26,6 +26,7 @@ from kerasrecipes.running import (
     follow,
     progress_for,
     say_cost,
+    say_failures,
     show,
     write_file,
 )
@@ -70,9 +71,7 @@ def record(
     session = Session(jobs=jobs, progress=progress_for(sys.stderr))
     start = time.perf_counter()
     report = follow(recipe, main, settings, session, journal=True, known=known)
-    for failure in session.failures:
-        print(f"A trial failed: {failure}", file=sys.stderr)
-    if session.failures:
+    if say_failures(session):
         print("Nothing was recorded.", file=sys.stderr)
         return 1
     found = describe(recipe, settings, session, report, start)

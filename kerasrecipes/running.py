@@ -37,7 +37,16 @@ from kerasrecipes.text import report_lines
 def run_script(
     main: Callable[..., Report], path: Path, tokens: list[str]
 ) -> int:
-    """Runs a recipe whose file was started directly."""
+    """Runs a recipe whose file was started directly.
+
+    Args:
+        main: its function of that name.
+        path: its file.
+        tokens: the words of the command line.
+
+    Returns:
+        The exit status.
+    """
     recipe = catalogue.read_recipe(path)
     parsed = parse(recipe, tokens, f"python {path.name}")
     if parsed is None:
@@ -78,6 +87,8 @@ def run(
         raise UsageError(
             f"{recipe.name} has no recorded results on {engine()} yet."
         )
+    if options.recorded:
+        check_replayable(recipe, recorded)
     out = options.out or _new_folder(Path("runs"), recipe.topic)
     check_writable(out)
     silent = options.json or options.recorded
@@ -101,19 +112,45 @@ def run(
     try:
         report = follow(recipe, main, settings, session, journal=options.full)
     except MissingTrialError:
-        raise UsageError(
-            f"{recipe.name} has changed since it was recorded. Run it, or "
-            f"`kerasrecipes record {recipe.topic}`."
-        ) from None
+        raise stale(recipe) from None
+    except Exception:
+        if not session.failures:
+            raise
+        # A report may be impossible without the trials that failed.
+        return say_failures(session)
     found = describe(recipe, settings, session, report, start)
     figures = write_report(out, recipe, found, report)
     if options.json:
         print(json.dumps(found, indent=1))
     else:
         show(recipe, found, recorded, [out / name for name in figures])
+    return say_failures(session)
+
+
+def say_failures(session: Session) -> int:
+    """Names the trials that failed; returns the exit status."""
     for failure in session.failures:
         print(f"A trial failed: {failure}", file=sys.stderr)
     return 1 if session.failures else 0
+
+
+def stale(recipe: Recipe) -> UsageError:
+    """The error for recorded results that no longer fit their recipe."""
+    return UsageError(
+        f"{recipe.name} has changed since it was recorded. Run it, or "
+        f"`kerasrecipes record {recipe.topic}`."
+    )
+
+
+def check_replayable(recipe: Recipe, recorded: dict) -> None:
+    """Refuses recorded trials that the recipe would not give today."""
+    names = {parameter.name for parameter in parameters(recipe.path)}
+    current = catalogue.fingerprint(recipe.path)
+    if (
+        recorded["fingerprint"] != current
+        or recorded["settings"].keys() - names
+    ):
+        raise stale(recipe)
 
 
 def follow(
@@ -226,7 +263,15 @@ def describe(
     report: Report,
     start: float,
 ) -> dict:
-    """Everything about a run that goes into its report.json."""
+    """Everything about a run that goes into its report.json.
+
+    Args:
+        recipe: the recipe.
+        settings: the arguments that its `main` was given.
+        session: how its trials were run.
+        report: what it found.
+        start: when it started, by `time.perf_counter`.
+    """
     defaults = {p.name: p.default for p in parameters(recipe.path)}
     return {
         "recipe": recipe.name,
@@ -256,7 +301,13 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def figure_files(folder: Path, topic: str, report: Report) -> list[Path]:
-    """Draws the figures into a folder; returns their paths."""
+    """Draws the figures into a folder; returns their paths.
+
+    Args:
+        folder: the folder.
+        topic: the first figure's name; a second one's has a number.
+        report: the report.
+    """
     paths = []
     for number, figure in enumerate(report.figures, 1):
         path = folder / (
@@ -274,7 +325,17 @@ def figure_files(folder: Path, topic: str, report: Report) -> list[Path]:
 def write_report(
     folder: Path, recipe: Recipe, found: dict, report: Report
 ) -> list[str]:
-    """Writes report.json and the figures; returns the figures' names."""
+    """Writes report.json and the figures; returns the figures' names.
+
+    Args:
+        folder: the folder.
+        recipe: the recipe.
+        found: what `describe` returned.
+        report: the report.
+
+    Raises:
+        UsageError: where the folder cannot be written.
+    """
     try:
         write_file(folder / "report.json", as_json(found))
         paths = figure_files(folder, recipe.topic, report)
@@ -299,6 +360,14 @@ def as_json(found: dict) -> bytes:
 def show(
     recipe: Recipe, found: dict, recorded: dict | None, figures: list[Path]
 ) -> None:
+    """Prints a report, in colour where the terminal has it.
+
+    Args:
+        recipe: the recipe.
+        found: what `describe` returned.
+        recorded: the recorded results to set beside it, or None.
+        figures: the figures' files.
+    """
     from rich.console import Console
     from rich.text import Text
 

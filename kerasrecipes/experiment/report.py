@@ -23,6 +23,7 @@ class Claim:
     notes: str
 
     def to_dict(self) -> dict:
+        """The claim and its verdict as plain values, for JSON."""
         verdict = asdict(self.verdict)
         words = {"words": self.verdict.words()}
         return {"text": self.text, "notes": self.notes, **verdict, **words}

@@ -90,7 +90,13 @@ class MissingTrialError(LookupError):
 
 
 def trial_key(function: str, settings: Mapping, trial: Mapping) -> str:
-    """Text that tells a trial from every other one of a recipe."""
+    """Text that tells a trial from every other one of a recipe.
+
+    Args:
+        function: name of the function that is run.
+        settings: what every trial of the run is given.
+        trial: its "variant", "condition" and "seed".
+    """
     place = [trial["variant"], trial["condition"], trial["seed"]]
     return json.dumps([function, *place, settings], sort_keys=True)
 
@@ -211,7 +217,12 @@ class Trials:
         self.folds = folds
 
     def select(self, variant: str = "", at: str | None = None) -> list[dict]:
-        """The trials of a variant, under one condition or under all."""
+        """The trials of a variant.
+
+        Args:
+            variant: the variant.
+            at: a condition, or None for all.
+        """
         return [
             trial
             for trial in self.trials
@@ -222,6 +233,11 @@ class Trials:
         self, score: str, variant: str = "", at: str | None = None
     ) -> dict[int, float]:
         """A score by seed.
+
+        Args:
+            score: the score.
+            variant: the variant.
+            at: a condition, or None for the mean of all.
 
         Raises:
             KeyError: where the trials have no such score.
@@ -239,38 +255,79 @@ class Trials:
     def curves(
         self, name: str, variant: str = "", at: str | None = None
     ) -> np.ndarray:
-        """A curve of every seed, of shape (seeds, points)."""
+        """A curve of every seed, of shape (seeds, points).
+
+        Args:
+            name: the curve.
+            variant: the variant.
+            at: a condition, or None for all, one after the other.
+        """
         found = self.select(variant, at)
         return np.array([trial["curves"][name] for trial in found])
 
     def differences(
         self, score: str, variant: str, than: str, at: str | None = None
     ) -> list[float]:
-        """The variant's score less the other's, for each seed of both."""
+        """The variant's score less the other's, for each seed of both.
+
+        Args:
+            score: the score.
+            variant: the variant.
+            than: the other variant.
+            at: a condition, or None for the mean of all.
+        """
         ours = self.scores(score, variant, at)
         theirs = self.scores(score, than, at)
         return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
 
     def table(self, *scores: str) -> "Table":
-        """Mean and standard deviation of scores, a line each variant."""
+        """Mean and standard deviation, a line for each variant.
+
+        Args:
+            *scores: names of the scores, a column each.
+        """
         return Table(self, scores)
 
     def is_higher(
         self, score: str, variant: str, *, than: str, at=None, by=0.0
     ) -> Verdict:
-        """The variant's score is higher than the other's, by a margin."""
+        """The variant's score is higher than the other's, by a margin.
+
+        Args:
+            score: the score.
+            variant: the variant.
+            than: the other variant.
+            at: a condition, or None for the mean of all.
+            by: the margin; a negative one allows for a small loss.
+        """
         return self._compare(score, variant, than, at, above=by)
 
     def is_lower(
         self, score: str, variant: str, *, than: str, at=None, by=0.0
     ) -> Verdict:
-        """The variant's score is lower than the other's, by a margin."""
+        """The variant's score is lower than the other's, by a margin.
+
+        Args:
+            score: the score.
+            variant: the variant.
+            than: the other variant.
+            at: a condition, or None for the mean of all.
+            by: the margin; a negative one allows for a small rise.
+        """
         return self._compare(score, variant, than, at, above=by, falls=True)
 
     def is_same(
         self, score: str, variant: str, *, than: str, within: float, at=None
     ) -> Verdict:
-        """The two variants' scores differ by less than `within`."""
+        """The two variants' scores differ by less than a bound.
+
+        Args:
+            score: the score.
+            variant: the variant.
+            than: the other variant.
+            within: the bound.
+            at: a condition, or None for the mean of all.
+        """
         return self._compare(score, variant, than, at, within=within)
 
     def _compare(self, score, variant, than, at, **claim) -> Verdict:
@@ -281,13 +338,27 @@ class Trials:
     def is_above(
         self, score: str, value: float, variant: str = "", *, at=None
     ) -> Verdict:
-        """The mean of a score is above a value."""
+        """The mean of a score is above a value.
+
+        Args:
+            score: the score.
+            value: the value.
+            variant: the variant.
+            at: a condition, or None for the mean of all.
+        """
         return self._against(score, value, variant, at, falls=False)
 
     def is_below(
         self, score: str, value: float, variant: str = "", *, at=None
     ) -> Verdict:
-        """The mean of a score is below a value."""
+        """The mean of a score is below a value.
+
+        Args:
+            score: the score.
+            value: the value.
+            variant: the variant.
+            at: a condition, or None for the mean of all.
+        """
         return self._against(score, value, variant, at, falls=True)
 
     def _against(self, score, value, variant, at, falls) -> Verdict:
@@ -303,7 +374,14 @@ class Trials:
     def share(
         self, score: str, variant: str = "", *, at_least: float, at=None
     ) -> Verdict:
-        """The score, 0 or 1, is 1 in a share of the seeds at least."""
+        """The score, 0 or 1, is 1 in a share of the seeds at least.
+
+        Args:
+            score: the score.
+            variant: the variant.
+            at_least: the share, between 0 and 1.
+            at: a condition, or None for the mean of all.
+        """
         successes = [v == 1 for v in self.scores(score, variant, at).values()]
         measured = f"share of {_name(score, variant)}{_place(at)}"
         return judge_share(successes, measured, at_least)
@@ -374,6 +452,13 @@ class Trials:
         """A score equals a value in every trial, within a tolerance.
 
         Tests demand that such a claim holds in every run.
+
+        Args:
+            score: the score.
+            value: what the arithmetic says.
+            variant: the variant, or None for all.
+            within: the tolerance that the arithmetic allows.
+            at: a condition, or None for all.
         """
         values = [
             trial["scores"][score]

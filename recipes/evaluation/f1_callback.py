@@ -212,6 +212,8 @@ def measure(seed: int) -> dict:
 
 
 # %%
+# Who sees the score
+# ------------------
 # EarlyStopping sees what stands before it in the list of callbacks, and has to
 # be told which way is up: it cannot know that from the name ``val_f1``.
 

@@ -1,0 +1,778 @@
+"""The command line: what is typed, what comes back, and what is left alone."""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import pytest
+
+from kerasrecipes import catalogue, cli, engine
+from kerasrecipes.options import Options, guarded
+
+ROOT = Path(__file__).parents[1]
+IRIS = "iris_baseline"
+ESCAPE = "\x1b"
+
+HEADER = '''"""
+A recipe for the tests
+======================
+
+It counts: ``score`` is :math:`a + b` and needs no *training*.
+
+Its second paragraph.
+
+:question: Does the command line work?
+:level: advanced
+:notes: Deep Neural Nets Basics, Perceptron
+:backends: tensorflow, jax, torch
+"""
+'''
+TEMPORARY = (
+    HEADER
+    + '''
+import keras
+from matplotlib.figure import Figure
+
+from kerasrecipes.experiment import Claim, Count, Report, cook, run_trials
+
+VARIANTS = {"plain": {}, "other": {"shift": 1.0}, "third": {"shift": 2.0}}
+QUICK = {"seeds": 1, "variants": ["plain", "other"]}
+FULL = {"seeds": 10}
+
+
+def train(seed: int, limit: int, shift: float = 0.0) -> dict:
+    """Adds up a few numbers."""
+    if shift == 1.0 and seed >= limit:
+        raise ValueError("this seed is above the limit")
+    if seed >= 2 * limit:
+        raise KeyboardInterrupt
+    return {"score": shift * (2 + seed % 3) + seed / 8}
+
+
+def draw(trials) -> Figure:
+    """The first seed's scores; there is none of a trial that failed."""
+    figure = Figure()
+    first = [trials.scores("score", one)[0] for one in trials.variants]
+    figure.subplots().plot(first)
+    return figure
+
+
+def main(seeds: Count = 4, limit: Count = 100) -> Report:
+    """Compares the variants.
+
+    Args:
+        seeds: repetitions.
+        limit: the seed at which a trial fails.
+    """
+    trials = run_trials(train, VARIANTS, seeds=seeds, limit=limit)
+    notes = "Deep Neural Nets Basics, Perceptron"
+    return Report(
+        trials.table("score"),
+        draw(trials),
+        Claim(
+            "The other is higher than the plain one by ± 1 × 2",
+            trials.is_higher("score", "other", than="plain"),
+            notes,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    cook(main)
+'''
+)
+
+
+class Answer(NamedTuple):
+    """What a command said."""
+
+    status: int
+    out: str
+    err: str
+
+    def refuses(self, *words):
+        """One clear line and exit 2: what bad input is answered with."""
+        lines = self.err.splitlines()
+        said = [line for line in lines if not line.startswith("loading ")]
+        assert len(said) == 1 and said[0].startswith("kerasrecipes: "), self
+        for word in words:
+            assert word in said[0], self
+        assert self.status == 2
+        assert self.out == ""
+        return True
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder in which a command is given, empty."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Settings of the system that make no difference between machines."""
+    return {
+        "KERAS_BACKEND": keras.backend.backend(),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "COLUMNS": "80",
+        "TERM": "xterm-256color",
+    }
+
+
+@pytest.fixture
+def call(folder, settings, monkeypatch, capsys):
+    """Gives a command in this process."""
+    monkeypatch.chdir(folder)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    def call(*words):
+        capsys.readouterr()
+        catalogue._tree.cache_clear()  # a process has read no file yet
+        try:
+            status = guarded(cli.dispatch, list(words))
+        except KeyboardInterrupt:  # it would end pytest
+            pytest.fail("Ctrl-C came through as a traceback")
+        return Answer(status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def shell(folder, settings):
+    """Gives a command in a process of its own, through pipes."""
+    dropped = ("FORCE_COLOR", "NO_COLOR", "PYTHONUNBUFFERED", "KERAS_BACKEND")
+    kept = {k: v for k, v in os.environ.items() if k not in dropped}
+
+    def shell(*words, **more):
+        answer = subprocess.run(
+            [sys.executable, *map(str, words)],
+            cwd=folder,
+            env={**kept, **settings, **more},
+            capture_output=True,
+        )
+        encoding = more.get("PYTHONIOENCODING", "utf-8")
+        out, err = answer.stdout.decode(encoding), answer.stderr.decode()
+        return Answer(answer.returncode, out, err)
+
+    return shell
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A checkout with one recipe, `temporary`; returns that file's path."""
+    house = tmp_path / "house"
+    path = house / "recipes/foundations/temporary.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(TEMPORARY, encoding="utf-8")
+    markers = "<!-- questions -->\n<!-- end of questions -->\n"
+    (house / "README.md").write_text(markers, encoding="utf-8")
+    monkeypatch.setattr(catalogue, "RECIPES", house / "recipes")
+    monkeypatch.setattr(catalogue, "RESULTS", house / "data/results")
+    monkeypatch.setattr(catalogue, "IN_CHECKOUT", True)
+
+    def load(recipe):
+        spec = importlib.util.spec_from_file_location("temporary", recipe.path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    monkeypatch.setattr(cli, "load", load)
+    return path
+
+
+@pytest.fixture
+def no_engine(monkeypatch):
+    """Fails where a command loads the engine before it looks at the words."""
+
+    def load(recipe):
+        pytest.fail("it loads the engine first, which takes seconds")
+
+    monkeypatch.setattr(cli, "load", load)
+
+
+# ----------------------------------------------------------------------
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        # A recipe's own options.
+        ("run iris_baselin", ["'iris_baselin'", "Did you mean iris_baseline?"]),
+        ("run foundation/iris_baseline", ["foundations/iris_baseline?"]),
+        ("run zzz", ["'zzz'", "`list`"]),
+        ("run iris_baseline --epochs 0", ["--epochs", '"0"', ">= 1"]),
+        ("run iris_baseline --epochs=-3", ["--epochs", '"-3"']),
+        ("run iris_baseline --epochs ten", ["--epochs", '"ten"']),
+        ("run iris_baseline --epochs 2.5", ["--epochs", "2.5"]),
+        ("run iris_baseline --epochs inf", ["--epochs", "inf"]),
+        ("run iris_baseline --epochs", ["--epochs"]),
+        ("run iris_baseline --epochs 1 --epochs 2", ["--epochs"]),
+        ("run iris_baseline --epoch 3", ["--epoch", "Did you mean --epochs?"]),
+        ("run iris_baseline --zzz", ["--zzz"]),
+        ("run iris_baseline 3", ["'3'"]),
+        # Options of every recipe.
+        ("run iris_baseline --jobs 0", ["--jobs"]),
+        ("run iris_baseline --backend theano", ["--backend", "tensorflow"]),
+        ("run iris_baseline --quick --full", ["--quick, --full and --recor"]),
+        ("run iris_baseline --full --recorded", ["--recorded"]),
+        ("run iris_baseline --quick --recorded", ["--recorded"]),
+        ("run iris_baseline --recorded --seeds 3", ["--seeds"]),
+        ("run --quick", ["--quick"]),
+        # The other commands.
+        ("rn iris_baseline", ["rn", 'Did you mean "run"?']),
+        ("--zzz", ["--zzz"]),
+        ("list --chapter zzz", ["--chapter", "foundations", "zzz"]),
+        ("list --level expert", ["--level", "beginner", "expert"]),
+        ("list --search", ["--search"]),
+        ("list --zzz", ["--zzz"]),
+        ("list zzz", ["zzz"]),
+        ("show", ["show"]),
+        ("show iris_base", ["'iris_base'", "iris_baseline?"]),
+        ("show iris_baseline zzz", ["zzz"]),
+        ("record iris_baseline --seeds 3", ["--seeds", "10", "3"]),
+        ("record iris_baseline --seeds 10.5", ["--seeds", "10.5"]),
+        ("record iris_baseline --backend zzz", ["--backend", "zzz"]),
+        ("record zzz", ["'zzz'"]),
+    ],
+)
+def test_bad_input(line, words, call, folder, no_engine):
+    assert call(*line.split()).refuses(*words)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("line", ["run zzz", "rn", "list --chapter zzz"])
+def test_bad_input_in_a_process_of_its_own(line, shell, folder):
+    assert shell("-m", "kerasrecipes", *line.split()).refuses()
+    assert not list(folder.iterdir())
+
+
+def test_unknown_backend_of_the_environment(call, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "theano")
+    assert call("run", IRIS).refuses("KERAS_BACKEND", "theano", "jax")
+
+
+def test_info_with_an_unknown_backend(shell):
+    answer = shell("-m", "kerasrecipes", "info", KERAS_BACKEND="theano")
+    assert answer.refuses("KERAS_BACKEND", "theano", "jax")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", IRIS, "--quick", "--backend", "jax"],
+        ["record", IRIS, "--backend", "jax"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_backend_that_is_not_installed(words, call, monkeypatch, folder):
+    find_spec = importlib.util.find_spec
+
+    def find(name, *rest):
+        return None if name == "jax" else find_spec(name, *rest)
+
+    monkeypatch.setattr(cli.importlib.util, "find_spec", find)
+    answer = call(*words)
+    assert answer.refuses("JAX is not", "pip install 'kerasrecipes[jax]'")
+    assert not list(folder.iterdir())
+
+
+def test_backend_that_the_recipe_does_not_run_on(house, call, folder):
+    others = [one for one in catalogue.BACKENDS if one != engine.engine()]
+    line = f":backends: {others[0]} (it is about the others)"
+    text = re.sub(":backends: .*", line, TEMPORARY)
+    house.write_text(text, encoding="utf-8")
+    assert call("run", "temporary").refuses(others[0], engine.engine())
+    assert not list(folder.iterdir())
+
+
+def test_extra_that_is_not_installed(house, call, monkeypatch):
+    text = TEMPORARY.replace(":level:", ":extras: graphs\n:level:")
+    house.write_text(text, encoding="utf-8")
+
+    def import_module(name):
+        raise ModuleNotFoundError(f"No module {name}", name="networkx")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(catalogue, "RECIPES", house.parents[1])
+    monkeypatch.setattr(cli.importlib, "import_module", import_module)
+    answer = call("run", "temporary")
+    assert answer.refuses("networkx", "pip install 'kerasrecipes[graphs]'")
+
+
+@pytest.mark.parametrize("place", ["file", "file/below/it"])
+def test_out_that_cannot_be_written(place, house, call, folder):
+    (folder / "file").write_text("mine")
+    answer = call("run", "temporary", "--quick", "--out", place)
+    assert answer.refuses("Cannot write to", place)
+    assert [path.name for path in folder.iterdir()] == ["file"]
+    assert (folder / "file").read_text() == "mine"
+
+
+def test_recorded_without_results(house, call, folder):
+    assert call("run", "temporary", "--recorded").refuses("temporary")
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"score"', '"points"'),
+        ('"third"', '"fourth"'),
+        ("limit", "bound"),
+    ],
+)
+def test_recorded_of_a_recipe_that_has_changed(house, call, folder, old, new):
+    assert call("record", "temporary").status == 0
+    text = TEMPORARY.replace(old, new).replace(f"{old}:", f"{new}:")
+    assert text != TEMPORARY
+    house.write_text(text, encoding="utf-8")
+    answer = call("run", "temporary", "--recorded")
+    assert answer.refuses("changed since", "kerasrecipes record temporary")
+    assert not list(folder.iterdir())
+
+
+def test_recording_outside_of_a_checkout(house, call, monkeypatch):
+    monkeypatch.setattr(catalogue, "IN_CHECKOUT", False)
+    assert call("record", "temporary").refuses("checkout")
+    assert not catalogue.RESULTS.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("=====", "-----", ["title"]),
+        (":question: Does", ":asks: Does", [":question:"]),
+        (":level: adv", ":mood: good\n:level: adv", [":mood:"]),
+        (":level: advanced", ":level: expert", ["expert", "beginner"]),
+        ("tensorflow, jax", "tensorflow, theano", ["theano"]),
+        (HEADER, "", ["docstring"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["list", "show", "run"])
+def test_broken_header(command, old, new, words, house, call, folder):
+    house.write_text(TEMPORARY.replace(old, new), encoding="utf-8")
+    name = [] if command == "list" else ["temporary"]
+    assert call(command, *name).refuses("foundations/temporary.py", *words)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("def main(", "def maine(", ["`main`"]),
+        ("seeds: Count = 4", "seeds: Count", ["`seeds`", "default"]),
+        ("seeds: Count = 4", "seeds: list = 4", ["`seeds`", "type"]),
+        ("seeds: Count = 4", "seeds: Count = FULL", ["`seeds`", "default"]),
+        ('VARIANTS = {"', 'VARIANTS = {}{"', ["line "]),
+    ],
+)
+def test_broken_recipe(old, new, words, house, call, folder):
+    assert old in TEMPORARY
+    house.write_text(TEMPORARY.replace(old, new), encoding="utf-8")
+    answer = call("run", "temporary", "--seeds", "2")
+    assert answer.refuses("foundations/temporary.py", *words)
+    assert not list(folder.iterdir())
+
+
+def test_quick_settings_that_are_no_literal(house, call):
+    text = TEMPORARY.replace('{"seeds": 1,', '{"seeds": int(1),')
+    house.write_text(text, encoding="utf-8")
+    answer = call("run", "temporary", "--quick")
+    assert answer.refuses("foundations/temporary.py", "QUICK")
+
+
+def test_a_file_that_is_no_text(house, call):
+    house.write_bytes(b"\xff\xfe\x00")
+    assert call("list").refuses("foundations/temporary.py")
+
+
+# ----------------------------------------------------------------------
+# Help, list, show, info
+
+
+def test_the_program_is_installed():
+    (script,) = importlib.metadata.entry_points(
+        group="console_scripts", name="kerasrecipes"
+    )
+    assert script.load() is cli.main
+
+
+def test_version(call):
+    version = importlib.metadata.version("kerasrecipes")
+    assert call("--version") == Answer(0, f"{version}\n", "")
+
+
+@pytest.mark.parametrize("line", ["", "--help", "-h", "run", "run --help"])
+def test_help(line, call):
+    answer = call(*line.split())
+    assert answer.status == 0 and answer.err == ""
+    assert "Usage: kerasrecipes" in answer.out
+    if "run" not in line:
+        for command in ("list", "show", "run", "info", "record", "--version"):
+            assert command in answer.out
+
+
+@pytest.mark.parametrize("command", ["list", "show", "info", "record"])
+def test_help_of_a_command(command, call):
+    answer = call(command, "--help")
+    assert answer.status == 0 and answer.err == ""
+    assert f"Usage: kerasrecipes {command}" in answer.out
+
+
+def test_help_of_a_recipe(house, call, no_engine):
+    answer = call("run", "temporary", "--help")
+    assert answer.status == 0 and answer.err == ""
+    text = " ".join(answer.out.replace("│", " ").split())
+    assert "Usage: kerasrecipes run temporary" in text
+    assert "A recipe for the tests" in text
+    assert "It counts: score is a + b and needs no training." in text
+    assert "Its second paragraph" not in text
+    assert "--seeds INT repetitions. [default: 4]" in text
+    assert "[default: 100]" in text
+    for option in Options.__dataclass_fields__:
+        assert f"--{option}" in text
+    assert call("run", "temporary", "--seeds", "0", "-h").status == 0
+
+
+def test_list(house, call):
+    answer = call("list")
+    assert answer.status == 0 and answer.err == ""
+    first, second, third = answer.out.splitlines()
+    assert first == "foundations"
+    assert second.split() == [
+        "temporary",
+        *("A", "recipe", "for", "the", "tests", "(advanced)"),
+    ]
+    assert third.strip() == "not recorded yet"
+
+
+def test_list_knows_every_recipe(call):
+    rows = json.loads(call("list", "--json").out)
+    assert [row["name"] for row in rows] == list(catalogue.recipe_paths())
+    for row in rows:
+        assert call("show", row["topic"]).status == 0
+        assert row["title"] in call("list").out
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("--chapter foundations", True),
+        ("--level advanced", True),
+        ("--level beginner", False),
+        ("--uses subplots", True),
+        ("--uses plots", False),
+        ("--search COUNTS", True),
+        ("--search 'the command line'", True),
+        ("--search dropout", False),
+        ("--search counts --level beginner", False),
+    ],
+)
+def test_list_filters(line, found, house, call):
+    words = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", line)]
+    answer = call("list", *words, "--json")
+    assert answer.status == 0
+    rows = json.loads(answer.out)
+    assert [row["topic"] for row in rows] == ["temporary"] * found
+    # What is found goes to stdout, that nothing is found does not.
+    plain = call("list", *words)
+    assert bool(plain.out) == found and bool(plain.err) != found
+
+
+def test_show(house, call):
+    answer = call("show", "foundations/temporary")
+    assert answer.status == 0 and answer.err == ""
+    assert answer.out.startswith("A recipe for the tests\n===")
+    assert "It counts: `score` is a + b and needs no training." in answer.out
+    assert "question: Does the command line work?" in answer.out
+    assert "Not recorded yet." in answer.out
+
+
+@pytest.mark.parametrize("name", catalogue.recipe_paths())
+def test_show_without_markup(name, call):
+    answer = call("show", name)
+    assert answer.status == 0
+    story = answer.out.partition("\nquestion: ")[0]
+    assert not re.findall(r":\w+:`|``|\.\. \w+::|\\|[a-z]\{", story)
+
+
+def test_show_source(house, call):
+    answer = call("show", "temporary", "--source")
+    assert answer == Answer(0, TEMPORARY, "")
+
+
+def test_info(call):
+    answer = call("info")
+    assert answer.status == 0 and answer.err == ""
+    lines = dict(line.split(maxsplit=1) for line in answer.out.splitlines())
+    assert lines["keras"] == keras.__version__
+    assert lines["backend"] == keras.backend.backend()
+    assert {"devices", "floatx", "epsilon", "data", "python"} <= set(lines)
+
+
+def test_a_backend_that_has_no_gpu_may_say_so_by_an_error(monkeypatch):
+    """As JAX does, whose answer decides how many processes there are."""
+
+    def list_devices(kind):
+        raise RuntimeError(f"Unknown backend: '{kind}' requested")
+
+    monkeypatch.setattr(keras.distribution, "list_devices", list_devices)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert engine.gpus() == []
+
+
+# ----------------------------------------------------------------------
+# Runs
+
+
+def test_a_run(house, call, folder):
+    answer = call("run", "temporary")
+    assert answer.status == 0
+    assert "12 of 12 trials done" in answer.err
+    assert "A recipe for the tests" in answer.out
+    assert "(seeds 4, limit 100)" in answer.out
+    assert "SUPPORTED" in answer.out and "n = 4" in answer.out
+    (out,) = (folder / "runs").iterdir()
+    assert {path.name for path in out.iterdir()} == {
+        "report.json",
+        "temporary.png",
+    }
+    assert str(out.relative_to(folder) / "temporary.png") in answer.out
+
+
+def test_settings_of_a_quick_run(house, call, folder):
+    out = folder / "out"
+    answer = call("run", "temporary", "--quick", "--json", f"--out={out}")
+    assert answer.status == 0
+    assert not answer.err.replace("loading", "").startswith("kerasrecipes")
+    report = json.loads(answer.out)
+    assert report == json.loads((out / "report.json").read_text("utf-8"))
+    assert report["settings"] == {"seeds": 1, "limit": 100}
+    variants = [trial["variant"] for trial in report["runs"][0]["trials"]]
+    assert variants == ["plain", "other"]
+    assert [path.name for path in folder.iterdir()] == ["out"]
+    # What is typed counts more than what --quick sets.
+    answer = call("run", "temporary", "--quick", "--seeds", "2", "--json")
+    assert json.loads(answer.out)["settings"]["seeds"] == 2
+
+
+def test_a_failed_trial(house, call):
+    answer = call("run", "temporary", "--limit", "2")
+    assert answer.status == 1
+    for seed in (2, 3):
+        assert (
+            f"train (variant 'other', seed {seed}): ValueError: this seed is "
+            "above the limit" in answer.err
+        )
+    assert re.search(r"^third .* 4$", answer.out, re.MULTILINE)
+    assert re.search(r"^other .* 2$", answer.out, re.MULTILINE)
+    answer = call("run", "temporary", "--limit", "3", "--json")
+    assert answer.status == 1
+    (failure,) = json.loads(answer.out)["failures"]
+    assert failure.startswith("train (variant 'other', seed 3): ValueError")
+
+
+def test_a_variant_whose_every_trial_failed(house, call):
+    """The figure, which has nothing to draw for it, hides nothing."""
+    text = TEMPORARY.replace("shift == 1.0 and seed >= limit", "shift == 1.0")
+    house.write_text(text, encoding="utf-8")
+    answer = call("run", "temporary", "--seeds", "1")
+    assert answer.status == 1
+    assert "train (variant 'other', seed 0): ValueError" in answer.err
+    assert "Traceback" not in answer.out
+
+
+@pytest.mark.parametrize("size", [[], ["--full"]], ids=["default", "full"])
+def test_an_interrupted_run(size, house, call, tmp_path):
+    words = ["run", "temporary", "--seeds", "10", "--limit", "4", *size]
+    answer = call(*words)
+    assert answer.status == 130
+    assert "Traceback" not in answer.err.replace("A trial failed: Tr", "")
+    last = answer.err.splitlines()[-1]
+    assert re.match(r"Stopped with \d+ of 30 trials done: ", last)
+    assert ("goes on from here" in last) == bool(size)
+    # A full run keeps what is done.
+    journals = tmp_path / "cache/kerasrecipes/journals"
+    assert bool(size) == journals.exists()
+    if size:
+        (journal,) = journals.iterdir()
+        assert len(journal.read_bytes().splitlines()) > 10
+
+
+def test_an_interrupted_recording(house, call):
+    text = TEMPORARY.replace("2 * limit", "limit // 20")
+    house.write_text(text, encoding="utf-8")
+    answer = call("record", "temporary")
+    assert answer.status == 130
+    last = answer.err.splitlines()[-1]
+    assert re.match(r"Stopped with \d+ of 30 trials done: ", last)
+    assert not list(catalogue.RESULTS.rglob("*.*"))
+
+
+def test_interrupted_before_it_runs(house, call, monkeypatch):
+    def load(recipe):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load", load)
+    answer = call("run", "temporary")
+    assert answer.status == 130 and "Traceback" not in answer.err
+
+
+def test_recording_and_what_comes_of_it(house, call, folder):
+    answer = call("record", "temporary")
+    assert answer.status == 0 and "Recorded: " in answer.out
+    results = catalogue.RESULTS / "foundations"
+    assert {path.name for path in results.iterdir()} == {
+        "temporary.json",
+        "temporary.md",
+        "temporary.png",
+    }
+    answer = call("record", "temporary", "--check")
+    assert answer.status == 0 and "as recorded" in answer.out
+
+    (row,) = json.loads(call("list", "--json").out)
+    assert row["verdicts"] == {"supported": 1} and row["seconds"] >= 0
+    assert "1 supported; recorded in " in call("list").out
+
+    shown = call("show", "temporary").out
+    assert "SUPPORTED" in shown and "Recorded in" in shown
+    assert "It has changed" not in shown
+
+    replay = call("run", "temporary", "--recorded", "--json")
+    assert replay.status == 0
+    stored = json.loads((results / "temporary.json").read_text("utf-8"))
+    again = json.loads(replay.out)
+    for part in ("tables", "claims", "settings", "fingerprint", "runs"):
+        assert again[part] == stored[part], part
+
+    beside = call("run", "temporary", "--seeds", "3").out
+    assert "recorded: supported" in beside
+
+    # Scores that the training does not give.
+    stored["runs"][0]["trials"][0]["scores"]["score"] += 1.0
+    (results / "temporary.json").write_text(json.dumps(stored), "utf-8")
+    answer = call("record", "temporary", "--check")
+    assert answer.status == 1 and "NOT as recorded" in answer.out
+    assert "differ from what the trials say" in answer.err
+
+
+def test_results_that_are_damaged(house, call, folder):
+    assert call("record", "temporary").status == 0
+    path = catalogue.RESULTS / "foundations/temporary.json"
+    path.write_text(path.read_text("utf-8")[:-30], "utf-8")
+    for command in ("list", "show temporary", "run temporary"):
+        answer = call(*command.split())
+        # The story comes first, and is there whatever the results are.
+        assert answer._replace(out="").refuses("temporary.json"), command
+    assert not list(folder.iterdir())
+
+
+def test_show_says_that_a_recipe_has_changed(house, call):
+    assert call("record", "temporary").status == 0
+    house.write_text(TEMPORARY.replace("seed / 8", "seed / 9"), "utf-8")
+    assert (
+        "It has changed since it was recorded" in call("show", "temporary").out
+    )
+    live = call("run", "temporary", "--quick").out
+    assert "has changed since its results were recorded" in live
+
+
+# ----------------------------------------------------------------------
+# Processes
+
+
+def test_a_run_in_a_process_of_its_own(shell, folder):
+    """JSON and nothing else on stdout, though the engine loads and trains."""
+    words = ["run", IRIS, "--quick", "--json", "--out", "out"]
+    answer = shell("-m", "kerasrecipes", *words)
+    assert answer.status == 0, answer.err
+    report = json.loads(answer.out)
+    assert report["recipe"] == "foundations/iris_baseline"
+    assert ESCAPE not in answer.err
+    (line,) = answer.err.splitlines()
+    assert re.fullmatch(r"loading \w+ \.\.\.", line)
+    assert [path.name for path in folder.iterdir()] == ["out"]
+
+
+# Eight models: from the fifth on TensorFlow warns of retracing, though each
+# is a new one.
+EIGHT_MODELS = TEMPORARY.replace(
+    '    """Adds up a few numbers."""\n',
+    '''    """Predicts once, with a new model."""
+    layers = [keras.layers.Input((1,)), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    model.predict(keras.ops.convert_to_numpy([[1.0]]), verbose=0)
+''',
+)
+
+
+def test_a_script_in_a_process_of_its_own(shell, folder, tmp_path):
+    """Plain lines in a pipe, on a console that knows neither ± nor −."""
+    script = tmp_path / "foundations/temporary.py"
+    script.parent.mkdir()
+    assert EIGHT_MODELS != TEMPORARY
+    script.write_text(EIGHT_MODELS, encoding="utf-8")
+    words = ["--seeds", "3", "--limit", "2", "--jobs", "1"]
+    answer = shell(script, *words, PYTHONIOENCODING="ascii")
+    assert answer.status == 1
+    assert "+-" in answer.out and "by +- 1 x 2" in answer.out
+    assert "train (variant 'other', seed 2): ValueError" in answer.err
+    assert ESCAPE not in answer.out + answer.err
+    assert "9 of 9 trials done" in answer.err
+    assert "retracing" not in answer.err
+    assert [path.name for path in folder.iterdir()] == ["runs"]
+
+
+def test_a_script_cannot_change_its_backend(shell, folder):
+    script = ROOT / "recipes/foundations/iris_baseline.py"
+    others = [one for one in catalogue.BACKENDS if one != engine.engine()]
+    answer = shell(script, "--backend", others[-1])
+    line = f"KERAS_BACKEND={others[-1]} python {script}"
+    assert answer.status == 2 and answer.out == ""
+    # TensorFlow talks while it loads, and only `kerasrecipes` hides that.
+    said = answer.err.splitlines()[-1]
+    assert said.startswith("kerasrecipes: ") and said.endswith(line)
+    assert "Traceback" not in answer.err
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("line", [f"run {IRIS} --help", f"show {IRIS}"])
+def test_a_console_with_few_signs(line, encoding, shell):
+    words = ["-m", "kerasrecipes", *line.split()]
+    answer = shell(*words, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert answer.status == 0 and answer.err == ""
+    assert "logistic regression" in answer.out or "--epochs" in answer.out
+    assert ESCAPE not in answer.out
+
+
+@pytest.mark.parametrize(
+    "line", ["list", "list --json", f"show {IRIS} --source", "--help"]
+)
+def test_a_reader_that_leaves(line, folder, settings):
+    """As `| head -1` does: with a small text, before anything is flushed."""
+    environment = {**os.environ, **settings}
+    environment.pop("PYTHONUNBUFFERED", None)
+    with subprocess.Popen(
+        [sys.executable, "-m", "kerasrecipes", *line.split()],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    # Rich, which prints the help, calls it a failure.
+    assert process.returncode == 0 or line == "--help"
