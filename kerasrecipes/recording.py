@@ -76,8 +76,10 @@ def record(
         return 1
     found = describe(recipe, settings, session, report, start)
     found["data"] = data_hashes(main)
-    if by_key(found).keys() <= known.keys():
-        found["seconds"] = stored["seconds"]  # nothing was trained now
+    if known:
+        # What recording everything costs, not what was new this time.
+        fresh = found["seconds"] if by_key(found).keys() - known.keys() else 0
+        found["seconds"] = round(stored["seconds"] + fresh, 1)
     figures = figure_files(target.parent, target.stem, report)
     names = [path.name for path in figures]
     text = markdown(recipe.title, report.to_dict(), names)
@@ -167,18 +169,24 @@ def check_recording(recipe: Recipe, main: Callable[..., Report]) -> list[str]:
     faults = []
     if stored["fingerprint"] != catalogue.fingerprint(recipe.path):
         faults.append("what its trials depend on has changed")
-    wanted = recording_settings(recipe, 10)
-    kept = {name: stored["settings"].get(name) for name in wanted}
-    if kept != wanted and not kept.get("seeds", 0) > wanted.get("seeds", 0):
+    defaults = {p.name: p.default for p in parameters(recipe.path)}
+    wanted = {**defaults, **recording_settings(recipe, 10)}
+    kept = stored["settings"]
+    if "seeds" in wanted:  # more of them are as good
+        wanted["seeds"] = max(wanted["seeds"], kept.get("seeds", 0))
+    if kept != wanted:
         faults.append(f"its settings are now {wanted}, and were {kept}")
     if stored["data"] != data_hashes(main):
         faults.append("its data has changed")
-    session = Session(recorded=by_key(stored))
-    try:
-        with use(session):
-            replay = main(**stored["settings"]).to_dict()
-    except MissingTrialError as error:
-        return [*faults, f"it has no recorded trial {error}"]
+    replay = {}
+    if set(kept) == set(defaults):
+        try:
+            with use(Session(recorded=by_key(stored))):
+                replay = main(**kept).to_dict()
+        except MissingTrialError as error:
+            faults.append(f"it has no recorded trial {error}")
+        except KeyError as error:
+            faults.append(f"its trials have no recorded {error}")
     for part, value in replay.items():
         # Through JSON, as the stored one was.
         if json.loads(json.dumps(value)) != stored[part]:

@@ -57,7 +57,7 @@ PASSES = {
     "predict for each score": {"one_pass": False},
 }
 QUICK = {"epochs": 2, "seeds": 1}
-FULL = {"epochs": 30, "seeds": 10}
+FULL = {"epochs": 20, "seeds": 10}
 
 # %%
 # The notes' F1

@@ -55,7 +55,7 @@ CONDITIONS = {
     "1,000 digits": {"examples": 1000},
 }
 QUICK = {"epochs": 1, "seeds": 1, "variants": ["none", "LRN, strong"]}
-FULL = {"epochs": 30, "seeds": 10}
+FULL = {"epochs": 15, "seeds": 10}
 
 # %%
 # The network

@@ -61,7 +61,7 @@ RULES = {
 }
 SMALL = {"100 digits": {"examples": 100}}
 QUICK = {"epochs": 1, "seeds": 1, "variants": ["none", "hidden 0.5"]}
-FULL = {"epochs": 30, "seeds": 10}
+FULL = {"epochs": 20, "seeds": 10}
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
