@@ -30,7 +30,9 @@ from kerasrecipes.running import (
     show,
     write_file,
 )
-from kerasrecipes.text import markdown
+from kerasrecipes.text import markdown, report_lines
+
+EXAMPLE = "iris_baseline"  # whose run the README shows
 
 
 def data_hashes(main: Callable) -> dict[str, str]:
@@ -101,14 +103,29 @@ def indexes() -> dict[Path, str]:
     """What the generated index files should contain."""
     recipes = catalogue.all_recipes()
     readme = catalogue.RECIPES.parent / "README.md"
-    begin, end = "<!-- questions -->\n", "<!-- end of questions -->"
-    head, _, rest = readme.read_text(encoding="utf-8").partition(begin)
-    table = index_by_question(recipes, "recipes/")
-    tail = rest.partition(end)[2]
+    text = readme.read_text(encoding="utf-8")
+    parts = {
+        "questions": index_by_question(recipes, "recipes/"),
+        "run": example_run(catalogue.find_recipe(EXAMPLE)),
+    }
+    for name, part in parts.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        head, _, rest = text.partition(begin)
+        text = f"{head}{begin}{part}{end}{rest.partition(end)[2]}"
     return {
         catalogue.RECIPES / "README.md": index_by_chapter(recipes),
-        readme: f"{head}{begin}{table}{end}{tail}",
+        readme: text,
     }
+
+
+def example_run(recipe: Recipe) -> str:
+    """Markdown of what a recorded run of a recipe printed."""
+    results = catalogue.load_results(recipe)
+    if results is None:
+        return ""
+    lines = [f"$ kerasrecipes run {recipe.topic} --full", ""]
+    lines += [line for line, _ in report_lines(results)]
+    return "\n".join(["```", *lines, "```", ""])
 
 
 def index_by_question(recipes: list[Recipe], prefix: str = "") -> str:

@@ -6,14 +6,20 @@ from collections.abc import Iterator
 COLOURS = {"supported": "green", "contradicted": "red"}
 
 
-def short(value: float) -> str:
-    """A number with three significant digits, and a true minus sign."""
+def short(value: float, beside: float = 0.0) -> str:
+    """A number with three significant digits, and a true minus sign.
+
+    Args:
+        value: the number.
+        beside: a larger number beside it, whose decimals it takes.
+    """
+    size = max(abs(value), abs(beside))
     if value == int(value) and abs(value) < 1e5:
         text = f"{int(value):,}"
-    elif not 1e-3 <= abs(value) < 1e5:
+    elif not 1e-3 <= size < 1e5:
         text = f"{value:.2e}"
     else:
-        digits = 2 - math.floor(math.log10(abs(value)))
+        digits = 2 - math.floor(math.log10(size))
         text = f"{value:,.{min(max(digits, 0), 4)}f}"
     return text.replace("-", "−")
 
@@ -33,9 +39,11 @@ def claim_numbers(claim: dict) -> str:
     """Effect, interval and n of a claim, as a reader sees them."""
     if claim["effect"] is None:
         return f"{claim['measured']}: not measured"
-    text = f"{claim['measured']}: {short(claim['effect'])}"
-    if claim["low"] is not None:
-        text += f" [{short(claim['low'])}, {short(claim['high'])}]"
+    ends = [claim["low"], claim["high"]] if claim["low"] is not None else []
+    most = max(map(abs, ends), default=0.0)
+    text = f"{claim['measured']}: {short(claim['effect'], most)}"
+    if ends:
+        text += f" [{', '.join(short(end, most) for end in ends)}]"
     return f"{text}, n = {claim['n']}"
 
 
