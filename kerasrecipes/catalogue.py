@@ -271,13 +271,11 @@ def _bound_names(node: ast.stmt) -> set[str]:
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {(a.asname or a.name).partition(".")[0] for a in node.names}
-    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        return {
-            name.id
-            for name in ast.walk(node)
-            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
-        }
-    return set()
+    return {
+        name.id
+        for name in ast.walk(node)
+        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+    }
 
 
 def _loaded_names(node: ast.AST) -> set[str]:
@@ -311,7 +309,7 @@ def training_nodes(path: Path) -> list[ast.stmt]:
         or not (
             _bound_names(node)
             or _is_docstring(node)
-            or isinstance(node, ast.If)  # if __name__ == "__main__"
+            or "__name__" in _loaded_names(node)  # the file's last lines
         )
     ]
 

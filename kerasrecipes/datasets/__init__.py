@@ -1,21 +1,34 @@
 """Real data that needs no network, in ten disjoint test folds."""
 
 from kerasrecipes.datasets.bundled import (
-    data_hash,
     load_breast_cancer,
     load_diabetes,
     load_digits,
     load_iris,
     load_wine,
 )
+from kerasrecipes.datasets.clips import load_digit_clips
+from kerasrecipes.datasets.distant_cue import cut_windows, make_distant_cue
+from kerasrecipes.datasets.docstrings import load_docstrings
 from kerasrecipes.datasets.folds import FOLDS
+from kerasrecipes.datasets.hashes import data_hash
+from kerasrecipes.datasets.two_sided import (
+    make_marked_words,
+    make_share_of_sum,
+)
 
 __all__ = [
     "FOLDS",
+    "cut_windows",
     "data_hash",
     "load_breast_cancer",
     "load_diabetes",
+    "load_digit_clips",
     "load_digits",
+    "load_docstrings",
     "load_iris",
     "load_wine",
+    "make_distant_cue",
+    "make_marked_words",
+    "make_share_of_sum",
 ]

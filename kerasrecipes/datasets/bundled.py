@@ -5,14 +5,13 @@ that `kerasrecipes.datasets.folds` draws.
 """
 
 import functools
-import hashlib
 
 import numpy as np
 from sklearn import datasets
 
 from kerasrecipes.datasets.folds import fold_indices
 
-_READERS = {
+BUNDLED = {
     "breast_cancer": datasets.load_breast_cancer,
     "diabetes": functools.partial(datasets.load_diabetes, scaled=False),
     "digits": datasets.load_digits,
@@ -206,36 +205,9 @@ def load_diabetes(examples=None, fold=0):
     return _load("diabetes", examples, fold)
 
 
-def data_hash(name):
-    """SHA-256 of a data set as it was read, to be kept with results.
-
-    Args:
-        name: string, one of `"breast_cancer"`, `"diabetes"`, `"digits"`,
-            `"iris"`, `"wine"`.
-
-    Returns:
-        A string of 64 hexadecimal digits, over the type, the shape and the
-        bytes of the inputs and then of the targets.
-
-    Raises:
-        ValueError: if `name` is none of these.
-    """
-    if name not in tuple(_READERS):
-        names = ", ".join(f"{known!r}" for known in _READERS)
-        raise ValueError(
-            f"Invalid value for argument `name`: expected one of {names}. "
-            f"Received: name={name!r}"
-        )
-    digest = hashlib.sha256()
-    for array in _raw(name):
-        digest.update(f"{array.dtype.str} {array.shape} ".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
 def _load(name, examples, fold):
     """One fold of a data set; indexing copies, so that nothing is shared."""
-    x, y = _raw(name)
+    x, y = read_bundled(name)
     train, test = fold_indices(y, examples, fold)
     x = x.astype("float32")
     y = y.astype("int32" if np.issubdtype(y.dtype, np.integer) else "float32")
@@ -243,8 +215,15 @@ def _load(name, examples, fold):
 
 
 @functools.cache
-def _raw(name):
-    """Inputs and targets as scikit-learn has them, read once and read-only."""
-    x, y = _READERS[name](return_X_y=True)
+def read_bundled(name):
+    """Inputs and targets as scikit-learn has them, read once and read-only.
+
+    Args:
+        name: string, one of `BUNDLED`.
+
+    Returns:
+        Two arrays, `x` and `y`.
+    """
+    x, y = BUNDLED[name](return_X_y=True)
     x.flags.writeable = y.flags.writeable = False
     return x, y

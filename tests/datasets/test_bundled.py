@@ -220,7 +220,8 @@ def test_hash_is_that_of_the_recorded_results(name):
 def test_unknown_names_are_refused(name):
     message = (
         "Invalid value for argument `name`: expected one of 'breast_cancer', "
-        f"'diabetes', 'digits', 'iris', 'wine'. Received: name={name!r}"
+        "'diabetes', 'digits', 'docstrings', 'iris', 'wine'. "
+        f"Received: name={name!r}"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         datasets.data_hash(name)
