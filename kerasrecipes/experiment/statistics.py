@@ -51,8 +51,8 @@ class Verdict:
             held = self.outcome == SUPPORTED
             return "It must hold" + (", and does." if held else ".")
         return {
-            SUPPORTED: "The notes' statement is borne out here.",
-            CONTRADICTED: "The notes say one thing; here it was the other.",
+            SUPPORTED: "Borne out here.",
+            CONTRADICTED: "Here it was the other way round.",
             SMALLER: "An effect of that size is ruled out here.",
             SAME: "No seed showed any difference at all.",
         }[self.outcome]

@@ -514,8 +514,9 @@ def _spread(values: list[float]) -> str:
     if len(values) == 1:
         return f"{mean:.4g}".replace("-", "−")
     deviation = float(np.std(values, ddof=1))
+    if deviation == 0:
+        return f"{mean:.4g} ± 0".replace("-", "−")
     # Two digits of the deviation say how many of the mean mean anything.
-    digits = 4 if deviation == 0 else 1 - int(np.floor(np.log10(deviation)))
-    digits = min(max(digits, 0), 6)
+    digits = min(max(1 - int(np.floor(np.log10(deviation))), 0), 6)
     text = f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
     return text.replace("-", "−")
