@@ -5,10 +5,15 @@ import importlib.metadata
 import logging
 import os
 import platform
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+# What a worker process holds in memory once it has loaded an engine.
+WORKER_BYTES = 1.2e9
 
 
 def cache_folder() -> Path:
@@ -67,6 +72,22 @@ def quiet_import() -> Iterator[None]:
             os.close(stderr)
 
 
+@contextlib.contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Starts processes that leave Ctrl-C to their parent, which ends them.
+
+    They inherit that the signal is ignored, as it is here for that moment.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where Python allows no change
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def gpus() -> list[str]:
     """Names of the GPUs that the loaded Keras backend sees."""
     import keras
@@ -78,6 +99,20 @@ def gpus() -> list[str]:
         return keras.distribution.list_devices("gpu")
     except RuntimeError:  # how JAX says that there is none
         return []
+
+
+def default_jobs() -> int:
+    """Processes that this machine's cores and free memory allow."""
+    if gpus():
+        return 1
+    import joblib
+
+    jobs = joblib.cpu_count()
+    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
+        sizes = dict(line.split(":") for line in file)
+        free = int(sizes["MemAvailable"].split()[0]) * 1024
+        jobs = min(jobs, int(free / WORKER_BYTES))
+    return max(jobs, 1)
 
 
 def engine() -> str:

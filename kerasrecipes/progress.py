@@ -4,7 +4,28 @@ import contextlib
 import sys
 import time
 
-from kerasrecipes.experiment.trials import Progress
+
+class Progress:
+    """Counts finished trials without showing anything.
+
+    Attributes:
+        done: finished trials of all runs so far.
+        total: trials planned so far.
+    """
+
+    def __init__(self):
+        self.done = self.total = 0
+
+    @contextlib.contextmanager
+    def of(self, name: str, total: int, done: int):
+        """Counts the trials of one `run_trials`, some done already."""
+        self.total += total
+        self.done += done
+        yield
+
+    def advance(self) -> None:
+        """Counts one more finished trial."""
+        self.done += 1
 
 
 class Bar(Progress):

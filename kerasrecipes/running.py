@@ -18,7 +18,6 @@ from kerasrecipes.experiment.journal import Journal
 from kerasrecipes.experiment.report import Report
 from kerasrecipes.experiment.trials import (
     MissingTrialError,
-    Progress,
     Session,
     trial_key,
     use,
@@ -30,7 +29,7 @@ from kerasrecipes.options import (
     parse,
     size_settings,
 )
-from kerasrecipes.progress import Bar, Lines
+from kerasrecipes.progress import Bar, Lines, Progress
 from kerasrecipes.text import report_lines
 
 

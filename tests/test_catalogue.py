@@ -420,6 +420,7 @@ def test_a_name_is_no_path(name):
         ("*very* and **much**", "very and much"),
         ("`a page <https://example.org>`_ here", "a page here"),
         ("before\n\n.. math::\n\n   a + b\n", "before\n\n   a + b\n"),
+        ("before\n\n.. math:: a + b\n", "before\n\n   a + b\n"),
         (":class:`Dropout` layers", "Dropout layers"),
         ("one\n\ntwo", "one\n\ntwo"),
     ],

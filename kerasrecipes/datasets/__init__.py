@@ -1,5 +1,6 @@
 """Real data that needs no network, in ten disjoint test folds."""
 
+from kerasrecipes.datasets.adding_problem import make_adding_problem
 from kerasrecipes.datasets.bundled import (
     load_breast_cancer,
     load_diabetes,
@@ -28,6 +29,7 @@ __all__ = [
     "load_docstrings",
     "load_iris",
     "load_wine",
+    "make_adding_problem",
     "make_distant_cue",
     "make_marked_words",
     "make_share_of_sum",

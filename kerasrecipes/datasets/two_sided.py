@@ -37,9 +37,10 @@ def make_share_of_sum(sequences, length=12, share=0.5, seed=0):
         seed: non-negative integer. Defaults to `0`.
 
     Returns:
-        `x, y`: `x` is float32 in [0, 1] of shape `(sequences, length, 1)`, `y`
-        is int32 of shape `(sequences, length)`: zeros, then ones, of which
-        the last step always is one.
+        `x, y, weights`: `x` is float32 in [0, 1] of shape `(sequences,
+        length, 1)`; `y` is int32 of shape `(sequences, length)`, zeros and
+        then ones, of which the last step always is one; `weights` is float32
+        of the shape of `y`, all 1, for every step has its label.
 
     Raises:
         ValueError: if an argument is of the wrong kind or out of range.
@@ -59,7 +60,7 @@ def make_share_of_sum(sequences, length=12, share=0.5, seed=0):
     # In float64, so that the label does not hang on the order of the sum.
     past = np.cumsum(x[:, :, 0], axis=1, dtype="float64")
     y = past >= share * past[:, -1:]
-    return x, y.astype("int32")
+    return x, y.astype("int32"), np.ones(y.shape, "float32")
 
 
 def make_marked_words(sequences, length=12, decided_by="next", seed=0):

@@ -59,7 +59,8 @@ class Journal:
     def add(self, key: str, trial: dict) -> None:
         """Writes a finished trial and waits until it is on disk."""
         body = json.dumps({"key": key, "trial": trial}).encode()
-        self._file.write(b"%08x %b\n" % (zlib.crc32(body), body))
+        # Two line breaks: a damaged one does not glue two trials together.
+        self._file.write(b"%08x %b\n\n" % (zlib.crc32(body), body))
         self._file.flush()
         os.fsync(self._file.fileno())
         self.trials[key] = trial

@@ -1,6 +1,5 @@
 """Runs trials: one engine thread each, in this process or in several."""
 
-import contextlib
 import os
 import sys
 import threading
@@ -12,25 +11,17 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
-from kerasrecipes.engine import gpus, prepare_engine, quiet_import
+from kerasrecipes.engine import (
+    deaf_to_ctrl_c,
+    default_jobs,
+    prepare_engine,
+    quiet_import,
+)
 
 # What starting a worker costs: it imports the engine.
 WORKER_SECONDS = 5.0
-WORKER_BYTES = 1.2e9
-# A trial that keeps killing its worker ends the attempt after this many.
-LIVES = 3
-
-
-def default_jobs() -> int:
-    """Processes that this machine's cores and free memory allow."""
-    if gpus():
-        return 1
-    jobs = joblib.cpu_count()
-    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
-        sizes = dict(line.split(":") for line in file)
-        free = int(sizes["MemAvailable"].split()[0]) * 1024
-        jobs = min(jobs, int(free / WORKER_BYTES))
-    return max(jobs, 1)
+# Deaths of the pool without any progress, before the guilty trial is sought.
+LIVES = 2
 
 
 def run_one(function: Callable, arguments: dict) -> dict:
@@ -78,7 +69,7 @@ def check_result(result) -> tuple[dict, dict]:
     scores = {name: v for name, v in result.items() if name != "curves"}
     for name, value in scores.items():
         try:
-            scores[name] = float(value)
+            scores[name] = float(value + 0)  # text has no sum with 0
         except (TypeError, ValueError):
             raise ValueError(
                 f"expected score {name!r} to be a number. Received: {value!r}"
@@ -108,6 +99,13 @@ def _start_worker(parent: int) -> None:
     prepare_engine()
     with quiet_import():
         import keras  # noqa: F401
+
+
+def _ignore_loky(failed) -> None:
+    """Keeps loky's thread silent where an interrupt took its queue away."""
+    name = failed.thread and failed.thread.name
+    if (name, failed.exc_type) != ("ExecutorManagerThread", KeyError):
+        threading.__excepthook__(failed)
 
 
 def _run_numbered(number: int, function: Callable, arguments: dict):
@@ -140,8 +138,12 @@ def run_many(
         for number, arguments in waiting.items():
             yield number, run_one(function, arguments)
         return
+    threading.excepthook = _ignore_loky
     lives = LIVES
-    while waiting and lives:
+    while waiting:
+        # One dead worker takes the pool with it, and the rest is planned
+        # anew; where that does not help, one by one shows who kills it.
+        batch = list(waiting.items())[: len(waiting) if lives else 1]
         pool = joblib.Parallel(
             jobs,
             return_as="generator_unordered",
@@ -150,26 +152,21 @@ def run_many(
             initializer=_start_worker,
             initargs=(os.getpid(),),
         )
-        ended = pool(
-            joblib.delayed(_run_numbered)(number, function, arguments)
-            for number, arguments in waiting.items()
-        )
+        with deaf_to_ctrl_c():
+            ended = pool(
+                joblib.delayed(_run_numbered)(number, function, arguments)
+                for number, arguments in batch
+            )
         try:
             for number, result in ended:
                 waiting.pop(number)
-                lives = LIVES
                 yield number, result
         except TerminatedWorkerError:
-            # One dead worker takes the pool with it: plan the rest anew.
             lives -= 1
+            if lives < 0:
+                number, lives = batch[0][0], LIVES
+                waiting.pop(number)
+                error = "its worker process died (out of memory?)"
+                yield number, {"error": error, "traceback": ""}
         finally:
             ended.close()  # ends the workers where something went wrong
-    for number in waiting:
-        yield (
-            number,
-            {
-                "error": f"its worker process died {LIVES} times, or another "
-                "trial's beside it did (out of memory?)",
-                "traceback": "",
-            },
-        )

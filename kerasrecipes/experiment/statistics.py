@@ -10,6 +10,7 @@ from scipy import stats
 from kerasrecipes.text import short
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12  # what is no difference but the last digit of a sum
 
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
@@ -91,9 +92,11 @@ def student_interval(
 
 def _undecidable(values: np.ndarray) -> str:
     """Why an interval of these values would mean nothing, or ''."""
+    if not np.isfinite(values).all():
+        return "a seed gave no finite number"
     if len(values) < 3:
         return "fewer than three seeds say too little"
-    if np.ptp(values) == 0:
+    if np.ptp(values) <= ROUNDING * np.abs(values).max():
         return "every seed gave the same number, so its spread is unknown"
     return ""
 
@@ -130,13 +133,14 @@ def judge(
     if n == 0:
         reason = "nothing to compare in this run"
         return Verdict(INCONCLUSIVE, measured, reason=reason)
-    if n > 2 and np.all(values == around):
+    if n > 2 and np.allclose(values, around, rtol=ROUNDING, atol=ROUNDING):
         # Not a single seed differs: "the same" is as sure as it can be.
-        outcome = SAME if within is None else SUPPORTED
+        allowed = within is not None or above < 0
+        outcome = SUPPORTED if allowed else SAME
         return Verdict(outcome, measured, around, around, around, n)
     reason = _undecidable(values)
     if reason:
-        mean = float(values.mean())
+        mean = float(values.mean()) if np.isfinite(values).all() else None
         return Verdict(INCONCLUSIVE, measured, mean, n=n, reason=reason)
     mean, low, high = student_interval(values, folds)
     if within is not None:

@@ -17,29 +17,7 @@ from kerasrecipes.experiment.statistics import (
     judge_exact,
     judge_share,
 )
-
-
-class Progress:
-    """Counts finished trials without showing anything.
-
-    Attributes:
-        done: finished trials of all runs so far.
-        total: trials planned so far.
-    """
-
-    def __init__(self):
-        self.done = self.total = 0
-
-    @contextlib.contextmanager
-    def of(self, name: str, total: int, done: int):
-        """Counts the trials of one `run_trials`, some done already."""
-        self.total += total
-        self.done += done
-        yield
-
-    def advance(self) -> None:
-        """Counts one more finished trial."""
-        self.done += 1
+from kerasrecipes.progress import Progress
 
 
 @dataclass
@@ -63,6 +41,7 @@ class Session:
     progress: Progress = field(default_factory=Progress)
     runs: list[dict] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    tasks: dict[str, dict] = field(default_factory=dict)
 
     def kept(self, kind: str, named: Mapping | None) -> dict:
         """The variants or conditions of this run; one without a name, ''."""
@@ -133,6 +112,7 @@ def run_trials(
         The `Trials`. One that failed is left out and named in the report.
     """
     session = _session.get(None) or Session()
+    names = {"", *(variants or {}), *(conditions or {})}
     variants = session.kept("variants", variants)
     conditions = session.kept("conditions", conditions)
     name = train.__name__
@@ -142,24 +122,26 @@ def run_trials(
         for condition in conditions
         for variant in variants
     ]
+    tasks = []
     for trial in trials:
         key = trial_key(name, settings, trial)
+        task = dict(  # which refuses an argument that is set twice
+            seed=trial["seed"],
+            **conditions[trial["condition"]],
+            **variants[trial["variant"]],
+            **settings,
+        )
+        if session.tasks.setdefault(key, task) != task:
+            raise ValueError(f"two different trials have one name: {key}")
         if session.recorded is not None:
             if key not in session.recorded:
                 raise MissingTrialError(key)
             trial |= session.recorded[key]
         elif session.journal and key in session.journal.trials:
             trial |= session.journal.trials[key]
+        else:
+            tasks.append(task)
     todo = [trial for trial in trials if "scores" not in trial]
-    tasks = [
-        {
-            "seed": trial["seed"],
-            **conditions[trial["condition"]],
-            **variants[trial["variant"]],
-            **settings,
-        }
-        for trial in todo
-    ]
     prepare_engine()
     jobs = 1 if timing else session.jobs
     with (
@@ -186,7 +168,7 @@ def run_trials(
             "trials": done,
         }
     )
-    return Trials(done, variants, conditions, folds)
+    return Trials(done, variants, conditions, folds, names)
 
 
 def _failure(function: str, trial: Mapping, result: Mapping) -> str:
@@ -208,25 +190,34 @@ class Trials:
         variants: the variants' arguments by name.
         conditions: the conditions' arguments by name.
         folds: see `run_trials`.
+        names: names of all variants and conditions, also of those that a
+            quick run leaves out.
     """
 
-    def __init__(self, trials, variants, conditions, folds=None):
+    def __init__(self, trials, variants, conditions, folds=None, names=None):
         self.trials = trials
         self.variants = variants
         self.conditions = conditions
         self.folds = folds
+        self.names = names or {*variants, *conditions}
 
-    def select(self, variant: str = "", at: str | None = None) -> list[dict]:
+    def select(
+        self, variant: str | None = "", at: str | None = None
+    ) -> list[dict]:
         """The trials of a variant.
 
         Args:
-            variant: the variant.
+            variant: the variant, or None for all.
             at: a condition, or None for all.
         """
+        for name in (variant, at):
+            if name not in (None, *self.names):
+                raise KeyError(f"no variant or condition {name!r}")
         return [
             trial
             for trial in self.trials
-            if trial["variant"] == variant and at in (None, trial["condition"])
+            if variant in (None, trial["variant"])
+            and at in (None, trial["condition"])
         ]
 
     def scores(
@@ -424,10 +415,12 @@ class Trials:
         slopes = []
         for points in lines.values():
             x, y = np.array(points, dtype=float).T
-            if log:
-                x, y = np.log(x), np.log(y)
-            if len(x) == len(self.conditions) > 1:
-                slopes.append(float(np.polyfit(x, y, 1)[0]))
+            with np.errstate(all="ignore"):  # judged as not finite
+                if log:
+                    x, y = np.log(x), np.log(y)
+                x, y = x - x.mean(), y - y.mean()
+                if len(x) == len(self.conditions) > 1:
+                    slopes.append(float(x @ y / (x @ x)))
         kind = "log-log slope" if log else "slope"
         against = f" − {than}" if than else ""
         return judge(
@@ -460,12 +453,8 @@ class Trials:
             within: the tolerance that the arithmetic allows.
             at: a condition, or None for all.
         """
-        values = [
-            trial["scores"][score]
-            for trial in self.trials
-            if variant in (None, trial["variant"])
-            and at in (None, trial["condition"])
-        ]
+        found = self.select(variant, at)
+        values = [trial["scores"][score] for trial in found]
         measured = _name(score, variant or "") + _place(at)
         return judge_exact(values, measured, value, within)
 
