@@ -207,7 +207,8 @@ def split_citation(citation: str) -> tuple[str, str]:
 
 def plain_text(story: str) -> str:
     """The story for a terminal: without reStructuredText's marks."""
-    story = re.sub(r"^\.\. math::\n\n?", "", story, flags=re.MULTILINE)
+    story = re.sub(r"(?m)^\.\. math:: *(?=\S)", "   ", story)
+    story = re.sub(r"(?m)^\.\. math::\n\n?", "", story)
     story = re.sub(r":\w+:`([^`]*)`", r"\1", story)
     story = re.sub(r"`([^`<]*?) ?<[^`>]*>`_+", r"\1", story)
     story = re.sub(r"\\+(?:mathrm|text|tilde|hat) ?\{?(\w+)\}?", r"\1", story)

@@ -106,7 +106,7 @@ def indexes() -> dict[Path, str]:
     text = readme.read_text(encoding="utf-8")
     parts = {
         "questions": index_by_question(recipes, "recipes/"),
-        "run": example_run(catalogue.find_recipe(EXAMPLE)),
+        "run": "".join(example_run(r) for r in recipes if r.topic == EXAMPLE),
     }
     for name, part in parts.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"

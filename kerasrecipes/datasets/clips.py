@@ -9,7 +9,7 @@ _TEST_CLIPS = 500
 
 
 def load_digit_clips(examples=1000, frames=4, fold=0):
-    """Clips of one to four handwritten digits: which is the largest?
+    """Clips of one to four handwritten digits, to tell the largest.
 
     A clip shows 1 to `frames` images of `load_digits`, each length as often as
     every other, drawn with replacement from the fold's training images for

@@ -15,7 +15,7 @@ _DECIDED_BY = ("next", "previous", "both")
 
 
 def make_share_of_sum(sequences, length=12, share=0.5, seed=0):
-    """Has the running sum reached a share of the sum of the whole sequence?
+    """Sequences whose running sum passes a share of their whole sum.
 
     With values `v` between 0 and 1, the label of step `t` is 1 where
     `v_1 + ... + v_t >= share * (v_1 + ... + v_length)`, else 0. The left side

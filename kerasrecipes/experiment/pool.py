@@ -160,6 +160,7 @@ def run_many(
         try:
             for number, result in ended:
                 waiting.pop(number)
+                lives = LIVES
                 yield number, result
         except TerminatedWorkerError:
             lives -= 1

@@ -25,8 +25,8 @@ class Claim:
     def to_dict(self) -> dict:
         """The claim and its verdict as plain values, for JSON."""
         verdict = asdict(self.verdict)
-        words = {"words": self.verdict.words()}
-        return {"text": self.text, "notes": self.notes, **verdict, **words}
+        verdict["words"] = self.verdict.words()
+        return {"text": self.text, "notes": self.notes, **verdict}
 
 
 class Report:

@@ -10,7 +10,7 @@ from scipy import stats
 from kerasrecipes.text import short
 
 CONFIDENCE = 0.95
-ROUNDING = 1e-12  # what is no difference but the last digit of a sum
+ROUNDING = 1e-12  # a relative difference in the last digits alone
 
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
@@ -85,9 +85,9 @@ def student_interval(
     n = len(values)
     overlap = 1 / (folds - 1) if folds else 0.0
     deviation = values.std(ddof=1) * math.sqrt(1 / n + overlap)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * deviation
-    mean = values.mean()
-    return float(mean), float(mean - half), float(mean + half)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * deviation)
+    mean = float(values.mean())
+    return mean, mean - half, mean + half
 
 
 def _undecidable(values: np.ndarray) -> str:
@@ -133,7 +133,7 @@ def judge(
     if n == 0:
         reason = "nothing to compare in this run"
         return Verdict(INCONCLUSIVE, measured, reason=reason)
-    if n > 2 and np.allclose(values, around, rtol=ROUNDING, atol=ROUNDING):
+    if n > 2 and np.all(values == around):
         # Not a single seed differs: "the same" is as sure as it can be.
         allowed = within is not None or above < 0
         outcome = SUPPORTED if allowed else SAME

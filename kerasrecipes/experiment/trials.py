@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -112,7 +113,7 @@ def run_trials(
         The `Trials`. One that failed is left out and named in the report.
     """
     session = _session.get(None) or Session()
-    names = {"", *(variants or {}), *(conditions or {})}
+    known = variants or [""], conditions or [""]
     variants = session.kept("variants", variants)
     conditions = session.kept("conditions", conditions)
     name = train.__name__
@@ -168,13 +169,12 @@ def run_trials(
             "trials": done,
         }
     )
-    return Trials(done, variants, conditions, folds, names)
+    return Trials(done, variants, conditions, folds, known)
 
 
 def _failure(function: str, trial: Mapping, result: Mapping) -> str:
     place = [f"{k} {trial[k]!r}" for k in ("variant", "condition") if trial[k]]
-    place.append(f"seed {trial['seed']}")
-    where = ", ".join(place)
+    where = ", ".join([*place, f"seed {trial['seed']}"])
     return f"{result['traceback']}{function} ({where}): {result['error']}"
 
 
@@ -190,16 +190,16 @@ class Trials:
         variants: the variants' arguments by name.
         conditions: the conditions' arguments by name.
         folds: see `run_trials`.
-        names: names of all variants and conditions, also of those that a
-            quick run leaves out.
+        known: names of all variants and of all conditions, also of those
+            that a quick run leaves out.
     """
 
-    def __init__(self, trials, variants, conditions, folds=None, names=None):
+    def __init__(self, trials, variants, conditions, folds=None, known=None):
         self.trials = trials
         self.variants = variants
         self.conditions = conditions
         self.folds = folds
-        self.names = names or {*variants, *conditions}
+        self.known = known or (variants, conditions)
 
     def select(
         self, variant: str | None = "", at: str | None = None
@@ -210,9 +210,9 @@ class Trials:
             variant: the variant, or None for all.
             at: a condition, or None for all.
         """
-        for name in (variant, at):
-            if name not in (None, *self.names):
-                raise KeyError(f"no variant or condition {name!r}")
+        for name, known in zip((variant, at), self.known, strict=True):
+            if name not in (None, *known):
+                raise KeyError(f"no {name!r} among {', '.join(known)}")
         return [
             trial
             for trial in self.trials
@@ -238,7 +238,7 @@ class Trials:
             values.setdefault(trial["seed"], []).append(trial["scores"][score])
         whole = 1 if at is not None else len(self.conditions)
         return {
-            seed: float(np.mean(found))
+            seed: math.fsum(found) / whole  # in any order the same
             for seed, found in sorted(values.items())
             if len(found) == whole
         }
@@ -499,13 +499,12 @@ class Table:
 def _spread(values: list[float]) -> str:
     if not values:
         return "failed"
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return f"{mean:.4g}".replace("-", "−")
-    deviation = float(np.std(values, ddof=1))
+    mean, deviation = float(np.mean(values)), float(np.std(values))
     if deviation == 0:
-        return f"{mean:.4g} ± 0".replace("-", "−")
-    # Two digits of the deviation say how many of the mean mean anything.
-    digits = min(max(1 - int(np.floor(np.log10(deviation))), 0), 6)
-    text = f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
+        text = f"{mean:.4g}" + " ± 0" * (len(values) > 1)
+    else:
+        deviation *= math.sqrt(len(values) / (len(values) - 1))
+        # Two digits of the deviation say how many of the mean mean anything.
+        digits = min(max(1 - int(np.floor(np.log10(deviation))), 0), 6)
+        text = f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
     return text.replace("-", "−")
