@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def prepare_engine() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow warns of a model built in a loop, which trials are.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Joblib does of a worker that it replaces, which costs no trial.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs")
 
 
 @contextlib.contextmanager

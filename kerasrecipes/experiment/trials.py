@@ -503,7 +503,7 @@ def _spread(values: list[float]) -> str:
     if deviation == 0:
         text = f"{mean:.4g}" + " ± 0" * (len(values) > 1)
     else:
-        deviation *= math.sqrt(len(values) / (len(values) - 1))
+        deviation = float(np.std(values, ddof=1))
         # Two digits of the deviation say how many of the mean mean anything.
         digits = min(max(1 - int(np.floor(np.log10(deviation))), 0), 6)
         text = f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
