@@ -4,6 +4,149 @@ import numpy as np
 from conformance import CallbackCase, LayerCase, LayerSetup
 
 CASES = {
+    "DropBlock2D": LayerCase(
+        setups={
+            "channels last": LayerSetup(
+                {"rate": 0.3, "block_size": 2, "seed": 7},
+                (3, 6, 5, 4),
+            ),
+            "channels first": LayerSetup(
+                {
+                    "rate": 0.3,
+                    "block_size": 3,
+                    "data_format": "channels_first",
+                },
+                (3, 4, 6, 5),
+            ),
+            "smaller than the block": LayerSetup(
+                {"rate": 0.3},
+                (3, 2, 9, 8),
+            ),
+        },
+        bad_arguments=(
+            (
+                {"rate": -0.1},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=-0.1",
+            ),
+            (
+                {"rate": 1.0},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=1.0",
+            ),
+            (
+                {"rate": float("nan")},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=nan",
+            ),
+            (
+                {"rate": "half"},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate='half'",
+            ),
+            (
+                {"rate": True},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=True",
+            ),
+            (
+                {"block_size": 0},
+                "Invalid value for argument `block_size`: expected a positive "
+                "integer. Received: block_size=0",
+            ),
+            (
+                {"block_size": 2.5},
+                "Invalid value for argument `block_size`: expected a positive "
+                "integer. Received: block_size=2.5",
+            ),
+            (
+                {"data_format": "NHWC"},
+                "Invalid value for argument `data_format`: expected None or "
+                "one of ('channels_last', 'channels_first'). Received: "
+                "data_format='NHWC'",
+            ),
+            (
+                {"seed": -1},
+                "Invalid value for argument `seed`: expected None or a "
+                "non-negative integer. Received: seed=-1",
+            ),
+            (
+                {"seed": 1.5},
+                "Invalid value for argument `seed`: expected None or a "
+                "non-negative integer. Received: seed=1.5",
+            ),
+        ),
+        passes_mask=True,
+    ),
+    "DropConnectDense": LayerCase(
+        setups={
+            "per example": LayerSetup(
+                {"units": 5, "rate": 0.3, "seed": 7},
+                (3, 6),
+            ),
+            "per batch, moments": LayerSetup(
+                {
+                    "units": 5,
+                    "mask_mode": "per_batch",
+                    "inference": "moments",
+                    "activation": "relu",
+                },
+                (3, 6),
+            ),
+            "steps, without a bias": LayerSetup(
+                {"units": 5, "rate": 0.3, "use_bias": False},
+                (3, 4, 6),
+            ),
+        },
+        bad_arguments=(
+            (
+                {"units": 0},
+                "Invalid value for argument `units`: expected a positive "
+                "integer. Received: units=0",
+            ),
+            (
+                {"units": 2.5},
+                "Invalid value for argument `units`: expected a positive "
+                "integer. Received: units=2.5",
+            ),
+            (
+                {"rate": -0.1},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=-0.1",
+            ),
+            (
+                {"rate": 1},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=1",
+            ),
+            (
+                {"rate": None},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=None",
+            ),
+            (
+                {"mask_mode": "per_step"},
+                "Invalid value for argument `mask_mode`: expected one of "
+                "('per_example', 'per_batch'). Received: mask_mode='per_step'",
+            ),
+            (
+                {"inference": "sample"},
+                "Invalid value for argument `inference`: expected one of "
+                "('mean', 'moments'). Received: inference='sample'",
+            ),
+            (
+                {"seed": -1},
+                "Invalid value for argument `seed`: expected None or a "
+                "non-negative integer. Received: seed=-1",
+            ),
+            (
+                {"seed": "0"},
+                "Invalid value for argument `seed`: expected None or a "
+                "non-negative integer. Received: seed='0'",
+            ),
+        ),
+        passes_mask=True,
+    ),
     "LocalResponseNormalization": LayerCase(
         setups={
             # alpha is far above its default, or no test would notice it.
@@ -104,6 +247,36 @@ CASES = {
             ),
         ),
         passes_mask=True,
+    ),
+    "ResetStates": CallbackCase(
+        arguments={"every": 4},
+        bad_arguments=(
+            (
+                {"every": 0},
+                "Invalid value for argument `every`: expected a positive "
+                "integer or None. Received: every=0",
+            ),
+            (
+                {"every": 2.0},
+                "Invalid value for argument `every`: expected a positive "
+                "integer or None. Received: every=2.0",
+            ),
+            (
+                {"every": True},
+                "Invalid value for argument `every`: expected a positive "
+                "integer or None. Received: every=True",
+            ),
+            (
+                {"each_epoch": "always"},
+                "Invalid value for argument `each_epoch`: expected a boolean. "
+                "Received: each_epoch='always'",
+            ),
+            (
+                {"each_epoch": False, "every": None},
+                "Invalid value for argument `each_epoch`: expected True where "
+                "`every` is None. Received: each_epoch=False",
+            ),
+        ),
     ),
     "ValidationF1": CallbackCase(
         arguments={"validation_data": (np.zeros((3, 2)), np.array([0, 1, 1]))},

@@ -1,4 +1,4 @@
-"""Real data that needs no network, in ten disjoint test folds."""
+"""Data that needs no network: real sets in ten folds, and generators."""
 
 from kerasrecipes.datasets.adding_problem import make_adding_problem
 from kerasrecipes.datasets.bundled import (
