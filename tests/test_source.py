@@ -53,7 +53,7 @@ SLOW_TO_LOAD = {"keras", "tensorflow", "jax", "torch"}
 QUICK_TO_LOAD = {"catalogue", "cli", "options"}
 
 # Lines: one file is read like an article; those with many claims are longer.
-LONGEST = 380
+LONGEST = 390
 CONSTANTS = ["VARIANTS", "CONDITIONS", "QUICK", "FULL"]
 FIRST_PARTS = ast.Assign | ast.AnnAssign
 IMPORTS = ast.Import | ast.ImportFrom

@@ -56,7 +56,11 @@ PASSES = {
     "ValidationF1": {"one_pass": True},
     "predict for each score": {"one_pass": False},
 }
-QUICK = {"epochs": 2, "seeds": 1}
+QUICK = {
+    "epochs": 2,
+    "seeds": 1,
+    "conditions": ["1 in 10, batches of 8", "1 in 2, batches of 32"],
+}
 FULL = {"epochs": 20, "seeds": 10}
 
 # %%

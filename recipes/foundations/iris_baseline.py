@@ -44,7 +44,11 @@ VARIANTS = {
     "network": {"kind": "network"},
     "network, scaled inputs": {"kind": "network", "scaled": True},
 }
-QUICK = {"epochs": 2, "seeds": 1}
+QUICK = {
+    "epochs": 2,
+    "seeds": 1,
+    "variants": ["logistic regression", "network"],
+}
 FULL = {"epochs": 100, "seeds": 10}
 
 # %%
@@ -161,7 +165,7 @@ def plot_confusion(trials) -> Figure:
 # --------------
 
 
-def main(epochs: Count = 50, seeds: Count = 5) -> Report:
+def main(epochs: Count = 25, seeds: Count = 3) -> Report:
     """Compares the models, fold by fold.
 
     Args:

@@ -54,7 +54,12 @@ CONDITIONS = {
     "200 digits": {"examples": 200},
     "1,000 digits": {"examples": 1000},
 }
-QUICK = {"epochs": 1, "seeds": 1, "variants": ["none", "LRN, strong"]}
+QUICK = {
+    "epochs": 1,
+    "seeds": 1,
+    "variants": ["none", "LRN, strong"],
+    "conditions": ["200 digits"],
+}
 FULL = {"epochs": 15, "seeds": 10}
 
 # %%

@@ -60,7 +60,12 @@ RULES = {
     "fast, max-norm": {"hidden": 0.5, "speed": 10, "max_norm": 4.0},
 }
 SMALL = {"100 digits": {"examples": 100}}
-QUICK = {"epochs": 1, "seeds": 1, "variants": ["none", "hidden 0.5"]}
+QUICK = {
+    "epochs": 1,
+    "seeds": 1,
+    "variants": ["none", "hidden 0.5"],
+    "conditions": ["100 digits"],
+}
 FULL = {"epochs": 20, "seeds": 10}
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
