@@ -71,13 +71,13 @@ def record(
     known = by_key(stored) if stored and still_true(stored, recipe) else {}
     say_cost(stored)
     session = Session(jobs=jobs, progress=progress_for(sys.stderr))
+    data = data_hashes(main)
     start = time.perf_counter()
     report = follow(recipe, main, settings, session, journal=True, known=known)
     if say_failures(session):
         print("Nothing was recorded.", file=sys.stderr)
         return 1
-    found = describe(recipe, settings, session, report, start)
-    found["data"] = data_hashes(main)
+    found = describe(recipe, settings, session, report, start) | {"data": data}
     if known:
         # What recording everything costs, not what was new this time.
         fresh = found["seconds"] if by_key(found).keys() - known.keys() else 0
