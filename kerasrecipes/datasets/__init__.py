@@ -13,6 +13,7 @@ from kerasrecipes.datasets.distant_cue import cut_windows, make_distant_cue
 from kerasrecipes.datasets.docstrings import load_docstrings
 from kerasrecipes.datasets.folds import FOLDS
 from kerasrecipes.datasets.hashes import data_hash
+from kerasrecipes.datasets.series import load_eeg, load_monthly_stocks
 from kerasrecipes.datasets.two_sided import (
     make_marked_words,
     make_share_of_sum,
@@ -27,7 +28,9 @@ __all__ = [
     "load_digit_clips",
     "load_digits",
     "load_docstrings",
+    "load_eeg",
     "load_iris",
+    "load_monthly_stocks",
     "load_wine",
     "make_adding_problem",
     "make_distant_cue",

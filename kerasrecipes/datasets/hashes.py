@@ -4,24 +4,30 @@ import hashlib
 
 from kerasrecipes.datasets.bundled import BUNDLED, read_bundled
 from kerasrecipes.datasets.docstrings import read_docstrings
+from kerasrecipes.datasets.series import SERIES, read_series
+
+# Data sets that are made of another one by a rule.
+_SOURCES = {"digit_clips": "digits"}
 
 
 def data_hash(name):
     """SHA-256 of a data set as it was read, to be kept with results.
 
     Args:
-        name: string, one of `"breast_cancer"`, `"diabetes"`, `"digits"`,
-            `"docstrings"`, `"iris"`, `"wine"`. The docstrings are those of
-            the installed packages, and change with their versions.
+        name: string, one of `"breast_cancer"`, `"diabetes"`,
+            `"digit_clips"`, `"digits"`, `"docstrings"`, `"eeg"`, `"iris"`,
+            `"monthly_stocks"`, `"wine"`. The docstrings are those of the
+            installed packages, and change with their versions.
 
     Returns:
         A string of 64 hexadecimal digits, over the type, the shape and the
-        bytes of the inputs and then of the targets.
+        bytes of the inputs and then of the targets, or of a series' months
+        and then of its figures.
 
     Raises:
         ValueError: if `name` is none of these.
     """
-    known = tuple(sorted([*BUNDLED, "docstrings"]))
+    known = tuple(sorted([*BUNDLED, *SERIES, *_SOURCES, "docstrings"]))
     if name not in known:
         names = ", ".join(map(repr, known))
         raise ValueError(
@@ -29,8 +35,14 @@ def data_hash(name):
             f"Received: name={name!r}"
         )
     digest = hashlib.sha256()
-    is_text = name == "docstrings"
-    for array in read_docstrings() if is_text else read_bundled(name):
+    for array in _read(_SOURCES.get(name, name)):
         digest.update(f"{array.dtype.str} {array.shape} ".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _read(name):
+    """The arrays that a data set is made of."""
+    if name == "docstrings":
+        return read_docstrings()
+    return read_series(name) if name in SERIES else read_bundled(name)
