@@ -211,7 +211,10 @@ def plain_text(story: str) -> str:
     story = re.sub(r"(?m)^\.\. math::\n\n?", "", story)
     story = re.sub(r":\w+:`([^`]*)`", r"\1", story)
     story = re.sub(r"`([^`<]*?) ?<[^`>]*>`_+", r"\1", story)
-    story = re.sub(r"\\+(?:mathrm|text|tilde|hat) ?\{?(\w+)\}?", r"\1", story)
+    story = re.sub(r"\\+[,;!]", "", story)
+    story = re.sub(
+        r"\\+(?:mathrm|text|tilde|hat) ?(?:\{([^{}]*)\}|(\w+))", r"\1\2", story
+    )
     story = re.sub(r"\\+frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1) / (\2)", story)
     story = re.sub(r"\\+(?:Big|left|right|q?quad)", "", story)
     return story.replace("``", "`").replace("\\", "").replace("*", "")
@@ -221,7 +224,12 @@ def plain_text(story: str) -> str:
 
 
 @functools.cache
-def _tree(path: Path) -> ast.Module:
+def syntax_tree(path: Path) -> ast.Module:
+    """Reads a file's syntax tree, once.
+
+    Raises:
+        RecipeError: where the file is not Python.
+    """
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
@@ -231,7 +239,7 @@ def _tree(path: Path) -> ast.Module:
 
 def main_function(path: Path) -> ast.FunctionDef:
     """The syntax tree of a recipe's `main`."""
-    for node in _tree(path).body:
+    for node in syntax_tree(path).body:
         if isinstance(node, ast.FunctionDef) and node.name == "main":
             return node
     where = f"{path.parent.name}/{path.name}"
@@ -240,8 +248,8 @@ def main_function(path: Path) -> ast.FunctionDef:
 
 def constant(path: Path, name: str) -> dict | None:
     """Value of a recipe's literal such as QUICK; None where it has none."""
-    for node in _tree(path).body:
-        if isinstance(node, ast.Assign) and name in _bound_names(node):
+    for node in syntax_tree(path).body:
+        if isinstance(node, ast.Assign) and name in bound_names(node):
             try:
                 return ast.literal_eval(node.value)
             except ValueError:
@@ -256,7 +264,7 @@ def symbols(path: Path) -> set[str]:
     """Every name and attribute that a recipe and its helpers use."""
     used = set()
     for file in [path, *helper_files(path)]:
-        for node in ast.walk(_tree(file)):
+        for node in ast.walk(syntax_tree(file)):
             if isinstance(node, ast.Name):
                 used.add(node.id)
             elif isinstance(node, ast.Attribute):
@@ -266,7 +274,7 @@ def symbols(path: Path) -> set[str]:
     return used
 
 
-def _bound_names(node: ast.stmt) -> set[str]:
+def bound_names(node: ast.stmt) -> set[str]:
     """Names that a statement at the top of a module gives a meaning to."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return {node.name}
@@ -279,43 +287,58 @@ def _bound_names(node: ast.stmt) -> set[str]:
     }
 
 
-def _loaded_names(node: ast.AST) -> set[str]:
+def loaded_names(node: ast.AST) -> set[str]:
+    """Names that occur anywhere in a syntax tree, but for attributes."""
     return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
 
 
-def training_nodes(path: Path) -> list[ast.stmt]:
+def trial_calls(path: Path) -> list[ast.Call]:
+    """The calls of `run_trials` in a recipe's `main`, in their order."""
+    calls = [
+        node
+        for node in ast.walk(main_function(path))
+        if isinstance(node, ast.Call)
+        and "run_trials" in loaded_names(node.func)
+    ]
+    return sorted(calls, key=lambda call: (call.lineno, call.col_offset))
+
+
+def training_nodes(
+    path: Path, calls: list[ast.Call] | None = None
+) -> list[ast.stmt]:
     """The statements of a recipe that its trials depend on.
 
-    They are FULL, whatever the calls of `run_trials` in `main` name, all that
-    those names lead to, and statements that bind no name. Drawing, claims
-    and the text are not among them.
+    They are FULL, whatever the calls of `run_trials` name, all that those
+    names lead to, and statements that bind no name. Drawing, claims and the
+    text are not among them.
+
+    Args:
+        path: the recipe's file.
+        calls: the calls in question; all by default.
     """
-    body = _tree(path).body
-    wanted = {"FULL"}
-    for call in ast.walk(main_function(path)):
-        if isinstance(call, ast.Call) and "run_trials" in _loaded_names(
-            call.func
-        ):
-            wanted |= _loaded_names(call) - {"run_trials"}
+    body = syntax_tree(path).body
+    calls = trial_calls(path) if calls is None else calls
+    wanted = {"FULL"}.union(*map(loaded_names, calls)) - {"run_trials"}
     known: set[str] = set()
     while wanted - known:
         known |= wanted
         for node in body:
-            if _bound_names(node) & known:
-                wanted |= _loaded_names(node)
+            if bound_names(node) & known:
+                wanted |= loaded_names(node)
     return [
         node
         for node in body
-        if (_bound_names(node) & known)
+        if (bound_names(node) & known)
         or not (
-            _bound_names(node)
-            or _is_docstring(node)
-            or "__name__" in _loaded_names(node)  # the file's last lines
+            bound_names(node)
+            or is_docstring(node)
+            or "__name__" in loaded_names(node)  # the file's last lines
         )
     ]
 
 
-def _is_docstring(node: ast.stmt) -> bool:
+def is_docstring(node: ast.stmt) -> bool:
+    """Whether a statement is a text that stands by itself."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
@@ -323,7 +346,7 @@ def _is_docstring(node: ast.stmt) -> bool:
     )
 
 
-def _imported_helpers(nodes: list[ast.stmt]) -> Iterator[Path]:
+def imported_helpers(nodes: list[ast.stmt]) -> Iterator[Path]:
     """Files of our rooms that the import statements among `nodes` reach."""
     for node in nodes:
         if not isinstance(node, ast.ImportFrom) or node.level:
@@ -336,21 +359,21 @@ def _imported_helpers(nodes: list[ast.stmt]) -> Iterator[Path]:
             yield target.with_suffix(".py")
             continue
         names = {alias.name for alias in node.names}
-        for line in _tree(target / "__init__.py").body:
-            exported = _bound_names(line) & names
+        for line in syntax_tree(target / "__init__.py").body:
+            exported = bound_names(line) & names
             if isinstance(line, ast.ImportFrom) and exported:
-                yield from _imported_helpers([line])
+                yield from imported_helpers([line])
 
 
 def helper_files(path: Path) -> list[Path]:
     """Files of the helpers that a recipe's training uses, directly or not."""
     found: list[Path] = []
-    waiting = [*_imported_helpers(training_nodes(path))]
+    waiting = [*imported_helpers(training_nodes(path))]
     while waiting:
         file = waiting.pop(0)
         if file not in found:
             found.append(file)
-            waiting += _imported_helpers(_tree(file).body)
+            waiting += imported_helpers(syntax_tree(file).body)
     return sorted(found)
 
 
@@ -365,7 +388,7 @@ def _canonical(node) -> str:
         if field in ("ctx", "kind", "type_comment", "type_params"):
             continue
         if field == "body" and isinstance(value, list):
-            value = [line for line in value if not _is_docstring(line)]
+            value = [line for line in value if not is_docstring(line)]
         if value is not None and value != []:
             parts.append(f"{field}={_canonical(value)}")
     return f"{type(node).__name__}({','.join(parts)})"
@@ -379,7 +402,7 @@ def fingerprint(path: Path) -> str:
     """
     trees = [_canonical(training_nodes(path))]
     trees += [
-        file.relative_to(PACKAGE).as_posix() + _canonical(_tree(file))
+        file.relative_to(PACKAGE).as_posix() + _canonical(syntax_tree(file))
         for file in helper_files(path)
     ]
     return hashlib.sha256("\n".join(trees).encode()).hexdigest()[:16]

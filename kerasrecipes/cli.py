@@ -1,10 +1,11 @@
-"""The command `kerasrecipes`: list, show, run and record recipes."""
+"""The command `kerasrecipes`: list, show, run, copy and record recipes."""
 
 import importlib
 import importlib.util
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -22,6 +23,7 @@ app = App(
     result_action="return_value",
 )
 Text = Annotated[str | None, Parameter(show_default=False)]
+Flag = Annotated[bool, Parameter(negative="")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 
 
@@ -196,7 +198,7 @@ def summary(recipe: Recipe) -> dict:
 def show(
     name: str,
     *,
-    source: Annotated[bool, Parameter(negative="")] = False,
+    source: Flag = False,
 ) -> int:
     """Prints a recipe's story and its recorded results.
 
@@ -238,6 +240,48 @@ def show(
     return 0
 
 
+@app.command(name="copy")
+def copy_files(
+    *names: str,
+    to: Path = Path(),
+    helpers: str = "recipe_helpers",
+    notebook: Flag = False,
+    dry_run: Flag = False,
+    diff: Flag = False,
+    force: Flag = False,
+) -> int:
+    """Copies recipes or helpers into your project, as files that are yours.
+
+    A recipe comes without its claims and its `main`, and brings the helpers
+    that it uses. The copies need no kerasrecipes.
+
+    Args:
+        names: topics, or names of helpers such as LocalResponseNormalization.
+        to: the folder that they go to.
+        helpers: name of the package for helpers in that folder.
+        notebook: writes each recipe as one notebook that stands alone.
+        dry_run: lists what would be written, and writes nothing.
+        diff: shows what is new since you copied, and writes nothing; the
+            exit status is 1 where something is.
+        force: overwrites files that differ.
+    """
+    from kerasrecipes import copying
+
+    if not names:
+        raise UsageError("Expected a recipe or a helper. See `list`.")
+    planned = copying.plan(names, helpers, notebook)
+    copying.check_places(planned, to)
+    states = [copying.state(copy, to) for copy in planned]
+    if not (dry_run or diff):
+        copying.write_copies(planned, to, force)
+    for copy, state in zip(planned, states, strict=True):
+        print(f"{to / copy.path}  ({state})")
+        difference = copying.difference(copy, to) if diff else ""
+        if difference:
+            print(difference)
+    return 1 if diff and set(states) - {"up to date"} else 0
+
+
 @app.command
 def info() -> int:
     """Prints versions, backend, devices and Keras' settings."""
@@ -269,7 +313,7 @@ def record(
     seeds: Count = 10,
     jobs: Count | None = None,
     backend: Literal[BACKENDS] | None = None,
-    check: Annotated[bool, Parameter(negative="")] = False,
+    check: Flag = False,
 ) -> int:
     """Runs a recipe in full and stores its results, in a checkout.
 

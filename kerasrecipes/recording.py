@@ -16,11 +16,11 @@ from kerasrecipes.experiment.trials import (
     trial_key,
     use,
 )
+from kerasrecipes.files import check_writable, write_file
 from kerasrecipes.options import parameters, size_settings
 from kerasrecipes.running import (
     as_json,
     by_key,
-    check_writable,
     describe,
     figure_files,
     follow,
@@ -28,7 +28,6 @@ from kerasrecipes.running import (
     say_cost,
     say_failures,
     show,
-    write_file,
 )
 from kerasrecipes.text import markdown, report_lines
 

@@ -22,6 +22,7 @@ from kerasrecipes.experiment.trials import (
     trial_key,
     use,
 )
+from kerasrecipes.files import check_writable, write_file
 from kerasrecipes.options import (
     Options,
     UsageError,
@@ -233,17 +234,6 @@ def _new_folder(runs: Path, topic: str) -> Path:
     return runs / f"{topic}-{stamp}-{os.getpid()}"
 
 
-def check_writable(folder: Path) -> None:
-    """Makes a folder, and makes sure of it before hours of training."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"Cannot write to {folder}: {reason}.") from None
-
-
 def by_key(results: dict) -> dict[str, dict]:
     """The trials of recorded results, by their keys."""
     return {
@@ -286,17 +276,6 @@ def describe(
         "failures": [text.splitlines()[-1] for text in session.failures],
         "runs": session.runs,
     }
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def figure_files(folder: Path, topic: str, report: Report) -> list[Path]:

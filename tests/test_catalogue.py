@@ -214,11 +214,11 @@ def kitchen(tmp_path, monkeypatch, write):
         for name, content in room.items():
             (package / name).parent.mkdir(parents=True, exist_ok=True)
             (package / name).write_text(content)
-        catalogue._tree.cache_clear()
+        catalogue.syntax_tree.cache_clear()
         return write(text)
 
     yield cook
-    catalogue._tree.cache_clear()
+    catalogue.syntax_tree.cache_clear()
 
 
 # Headers

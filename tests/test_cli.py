@@ -137,7 +137,7 @@ def call(folder, settings, monkeypatch, capsys):
 
     def call(*words):
         capsys.readouterr()
-        catalogue._tree.cache_clear()  # a process has read no file yet
+        catalogue.syntax_tree.cache_clear()  # a process has read no file yet
         try:
             status = guarded(cli.dispatch, list(words))
         except KeyboardInterrupt:  # it would end pytest
@@ -244,6 +244,15 @@ def no_engine(monkeypatch):
         ("record iris_baseline --seeds 10.5", ["--seeds", "10.5"]),
         ("record iris_baseline --backend zzz", ["--backend", "zzz"]),
         ("record zzz", ["'zzz'"]),
+        ("copy", ["recipe or a helper"]),
+        ("copy zzz", ["'zzz'"]),
+        ("copy ../iris_baseline", ["iris_baseline"]),
+        ("copy iris_baseline --helpers ../x", ["--helpers", "../x"]),
+        ("copy iris_baseline --helpers import", ["--helpers", "import"]),
+        ("copy iris_baseline ResetStates --notebook", ["ResetStates"]),
+        ("copy iris_baseline --copies 3", ["--copies"]),
+        ("copy iris_baseline --to /dev/null", ["--to", "/dev/null"]),
+        ("copy iris_baseline --to /proc/none", ["/proc/none"]),
     ],
 )
 def test_bad_input(line, words, call, folder, no_engine):
@@ -530,6 +539,65 @@ def test_a_backend_that_has_no_gpu_may_say_so_by_an_error(monkeypatch):
     monkeypatch.setattr(keras.distribution, "list_devices", list_devices)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     assert engine.gpus() == []
+
+
+# ----------------------------------------------------------------------
+# Copies
+
+
+def test_a_copy(call, folder, no_engine):
+    answer = call("copy", IRIS, "ResetStates", "--to", "mine")
+    assert answer.status == 0 and answer.err == ""
+    lines = answer.out.splitlines()
+    assert lines[0] == f"mine/{IRIS}.py  (new)"
+    for line in lines:
+        assert (folder / line.partition("  (")[0]).is_file()
+    names = {
+        path.name for path in (folder / "mine" / "recipe_helpers").iterdir()
+    }
+    assert names == {"__init__.py", "bundled.py", "folds.py", "reset_states.py"}
+    again = call("copy", IRIS, "--to", "mine")
+    assert again.out.count("(up to date)") == 4
+    assert "(new)" not in again.out
+
+
+def test_a_copied_notebook(call, folder, no_engine):
+    answer = call("copy", IRIS, "--notebook")
+    assert answer.out == f"{IRIS}.ipynb  (new)\n"
+    assert [path.name for path in folder.iterdir()] == [f"{IRIS}.ipynb"]
+
+
+def test_helpers_under_another_name(call, folder, no_engine):
+    call("copy", IRIS, "--helpers", "kitchen")
+    text = (folder / f"{IRIS}.py").read_text("utf-8")
+    assert "from kitchen.bundled import load_iris" in text
+    assert (folder / "kitchen" / "bundled.py").is_file()
+
+
+def test_a_dry_run_writes_nothing(call, folder, no_engine):
+    answer = call("copy", IRIS, "--dry-run", "--to", "mine")
+    assert answer.status == 0
+    assert f"mine/{IRIS}.py  (new)" in answer.out
+    assert not list(folder.iterdir())
+
+
+def test_difference_to_the_newest_form(call, folder, no_engine):
+    assert call("copy", IRIS, "--diff").status == 1  # nothing is there yet
+    assert not list(folder.iterdir())
+    call("copy", IRIS)
+    assert call("copy", IRIS, "--diff").status == 0
+    path = folder / f"{IRIS}.py"
+    path.write_text(path.read_text("utf-8") + "mine = 1\n", "utf-8")
+    before = path.read_bytes()
+    answer = call("copy", IRIS, "--diff")
+    assert answer.status == 1
+    assert f"{IRIS}.py  (changed since it was copied)" in answer.out
+    assert "\n-mine = 1\n" in answer.out
+    assert path.read_bytes() == before
+    assert call("copy", IRIS).refuses(path.name, "--diff", "--force")
+    assert path.read_bytes() == before
+    assert call("copy", IRIS, "--force").status == 0
+    assert "mine = 1" not in path.read_text("utf-8")
 
 
 # ----------------------------------------------------------------------

@@ -45,7 +45,7 @@ KINDS = {name: {"layer": name} for name in ("stateful", "explicit state")}
 QUICK = {
     "epochs": 1,
     "seeds": 1,
-    "variants": ["stateful", "explicit state"],
+    "variants": ["stateless", "stateful", "explicit state"],
     "conditions": ["unmarked cue"],
 }
 FULL = {"epochs": 20, "seeds": 10}

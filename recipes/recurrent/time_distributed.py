@@ -174,6 +174,8 @@ def measure(seed: int) -> dict:
 
 
 # %%
+# Words in sentences in documents
+# -------------------------------
 # Three sentences of up to four words. A wrapped Embedding loses its mask in
 # silence. A wrapped LSTM hands on the mask of words where one of sentences is
 # due: TensorFlow and PyTorch refuse it, unless there are as many units as
