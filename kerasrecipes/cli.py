@@ -44,10 +44,11 @@ def load(recipe: Recipe):
         UsageError: where the engine, or a package that the recipe needs, is
             not installed.
     """
-    from kerasrecipes.engine import quiet_import
+    from kerasrecipes.engine import load_engine, quiet_import
 
     backend = prepare_backend()
     print(f"loading {TITLES[backend]} ...", file=sys.stderr, flush=True)
+    load_engine()
     name = f"kerasrecipes.recipes.{recipe.chapter}.{recipe.topic}"
     try:
         with quiet_import():

@@ -75,6 +75,18 @@ def quiet_import() -> Iterator[None]:
             os.close(stderr)
 
 
+def load_engine() -> None:
+    """Loads Keras with all that it would load in the first trial.
+
+    Setting a seed loads TensorFlow too, on whatever backend, where it is
+    installed: for seconds, and with a word on standard error.
+    """
+    with quiet_import():
+        import keras
+
+        keras.utils.set_random_seed(0)
+
+
 @contextlib.contextmanager
 def deaf_to_ctrl_c() -> Iterator[None]:
     """Starts processes that leave Ctrl-C to their parent, which ends them.

@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 from kerasrecipes.engine import (
     deaf_to_ctrl_c,
     default_jobs,
+    load_engine,
     prepare_engine,
-    quiet_import,
 )
 
 # What starting a worker costs: it imports the engine.
@@ -97,8 +97,7 @@ def _start_worker(parent: int) -> None:
     if sys.platform != "win32":  # there a dead parent's number stays
         threading.Thread(target=watch, daemon=True).start()
     prepare_engine()
-    with quiet_import():
-        import keras  # noqa: F401
+    load_engine()
 
 
 def _ignore_loky(failed) -> None:

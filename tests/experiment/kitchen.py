@@ -13,6 +13,7 @@ import matplotlib
 LIGHT_KERAS = """
 class utils:
     clear_session = staticmethod(lambda free_memory: None)
+    set_random_seed = staticmethod(lambda seed: None)
 
 
 class backend:

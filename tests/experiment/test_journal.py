@@ -142,7 +142,7 @@ def test_a_cut_costs_the_torn_line_at_most(share):
 
 @few
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
-def test_a_flipped_byte_costs_its_own_line_at_most(share, change):
+def test_a_flipped_byte_costs_one_line_at_most(share, change):
     with tempfile.TemporaryDirectory() as folder:
         path, content, ends = four_trials(folder)
         place = int(share * len(content))
@@ -154,8 +154,10 @@ def test_a_flipped_byte_costs_its_own_line_at_most(share, change):
         for number, (key, trial) in enumerate(FOUR.items()):
             # Never a wrong number: the right one, or for its line none.
             assert found.get(key, trial) == trial
-            assert key in found or number == own
+            # A line's end may be what was flipped: the next one is lost then.
+            assert key in found or number in (own, own + 1)
         assert set(found) <= set(FOUR)
+        assert len(found) >= len(FOUR) - 1
 
 
 def test_every_byte_of_a_line_break_may_flip(tmp_path):
