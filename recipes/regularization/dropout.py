@@ -5,20 +5,21 @@ Dropout on visible and hidden units
 A network with far more weights than examples can learn its training set by
 heart. Dropout silences a random share :math:`p` of a layer's units at every
 training step, so that no unit can lean on one particular neighbour; what is
-learned is spread over many units.
+learned is spread over many units. Visible units are the inputs.
 
-With a mask :math:`m` of independent zeros and ones, a layer's output
-:math:`h` becomes
+A layer's outputs :math:`h` are multiplied, unit by unit, by a mask :math:`m`
+that is zero with probability :math:`p` and else one, and then enlarged:
 
 .. math::
 
-   \\tilde h = \\frac{m \\odot h}{1 - p}, \\qquad P(m_i = 0) = p
+   \\tilde h_i = \\frac{m_i h_i}{1 - p}, \\qquad P(m_i = 0) = p
 
-The division keeps the mean, so that after training the layer is simply left
-out. That is *inverted* dropout; the paper's own form scales by :math:`1 - p`
-at test time instead, which is the same function when the next weights carry
-the scale. The notes call their listing "vanilla", but it is the inverted form,
-and their p is the share of units *kept*. Keras' ``rate`` is the share dropped.
+Enlarging keeps the expected output of each unit, so that after training the
+layer is simply left out: exact for what the next layer adds up, and no more
+than near for what its activation makes of that. This is *inverted* dropout.
+The paper's own form trains without the division and multiplies by
+:math:`1 - p` afterwards. The notes' listing divides, and its p is the share
+*kept*; Keras' ``rate`` is the share dropped: 0.2 keeps four units of five.
 
 :question: My network memorises its training set. Will dropout help, and where?
 :level: beginner
@@ -52,7 +53,8 @@ CONDITIONS = {
     "100 digits": {"examples": 100},
     "1,000 digits": {"examples": 1000},
 }
-# The notes' rules of thumb for a network that has dropout already.
+# The notes' rules of thumb for a network that has dropout already: more units,
+# or a tenfold learning rate. The first is the baseline.
 RULES = {
     "hidden 0.5": {"hidden": 0.5},
     "large": {"hidden": 0.5, "units": 1024},
@@ -74,8 +76,8 @@ LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 # The network
 # -----------
 # Two hidden layers of 256 units for images of 64 pixels: eight hundred weights
-# for each of a hundred examples. `Dropout(0)` does nothing, so one function
-# builds every variant.
+# for each example of the smaller set. `Dropout(0)` does nothing, so one function
+# builds every variant. Max-norm keeps the weights that lead into a unit short.
 
 
 def build_model(
@@ -159,10 +161,10 @@ def silence(model: keras.Model, share: float, seed: int) -> None:
 # %%
 # What must hold exactly
 # ----------------------
-# A NumPy layer written from the formula, and Keras' own. Of a million
-# ones, the mean after dropout is a binomial share over 1 - p: its standard
-# deviation is sqrt(p / (1 - p) / 10^6), 0.0005 at p = 0.2, and five of these
-# are the tolerance. The rest is exact up to rounding: one division in float32,
+# Keras' layer is compared with one in NumPy, written from the formula. A
+# million ones have a mean near 1 after it, with a standard deviation of
+# sqrt(p / (1 - p) / 10^6), 0.0005 at p = 0.2: the tolerance is five of these.
+# The rest is exact up to rounding: one division in float32,
 # sums of forty products in float64.
 
 
@@ -311,13 +313,11 @@ def main(epochs: Count = 10, seeds: Count = 3) -> Report:
 # %%
 # What to make of it
 # ------------------
-# Look at the gap and at the accuracy apart: a smaller gap may only mean that
-# the network knows its training set less well. The ten digits are few and
-# small, and a network that has learned them by heart still reads unseen ones
-# well; where memorising hurts more, dropout has more to mend. Two things to
-# try: shuffle a fifth of the training labels, so that there is something to
-# memorise that is wrong; and replace `Dropout` by weight decay of the same
-# accuracy on the training set.
+# Look at the gap and at the accuracy separately: a smaller gap may only mean
+# that the network knows its training set less well. Where memorising does
+# little harm, dropout has little to mend. Two things to try: shuffle a fifth of
+# the training labels, so that there is something wrong to memorise; and weight
+# decay in place of `Dropout`, as strong as leads to the same gap.
 
 if __name__ == "__main__":
     cook(main)
