@@ -76,8 +76,8 @@ LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 # The network
 # -----------
 # Two hidden layers of 256 units for images of 64 pixels: eight hundred weights
-# for each example of the smaller set. `Dropout(0)` does nothing, so one function
-# builds every variant. Max-norm keeps the weights that lead into a unit short.
+# for each example of the smaller set. `Dropout(0)` does nothing, and one
+# function builds every variant. Max-norm keeps the weights into a unit short.
 
 
 def build_model(
