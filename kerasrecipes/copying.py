@@ -37,6 +37,7 @@ from kerasrecipes.notebooks import json_cells, notebook_cells
 from kerasrecipes.options import UsageError
 
 LICENCE = "MIT-0: do with it what you like."
+INIT = "# Helpers that were copied from kerasrecipes; each says what it is.\n"
 HASH = "SHA-256 of what follows, its first half"
 
 
@@ -176,7 +177,7 @@ def helper_copies(
         used: the names that are wanted of them.
     """
     files = with_what_they_use(files)
-    made = [Copy(Path(package, "__init__.py"), "")] if files else []
+    made = [Copy(Path(package, "__init__.py"), INIT)] if files else []
     for file in files:
         body = helper_text(file)
         lines = [needed(packages([body]), BACKENDS)]
