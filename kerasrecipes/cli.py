@@ -362,7 +362,9 @@ def install_completion(
 
 def main() -> None:
     """Runs the command line and ends with its exit status."""
-    sys.exit(guarded(dispatch, sys.argv[1:]))
+    from kerasrecipes.engine import leave
+
+    leave(guarded(dispatch, sys.argv[1:]))
 
 
 def dispatch(tokens: list[str]) -> int | None:

@@ -55,7 +55,9 @@ def _every(text: str) -> Parameter:
 class Options:
     """What every recipe can be told."""
 
-    quick: Annotated[bool, _every("A run of seconds, to see it work.")] = False
+    quick: Annotated[
+        bool, _every("A run of seconds, to see it work. Takes no times.")
+    ] = False
     full: Annotated[
         bool, _every("The long run that results are recorded with.")
     ] = False

@@ -72,7 +72,8 @@ class Lines(Progress):
         self._new, self._start = 0, time.monotonic()
         self._said = self._start
         with super().of(name, total, done):
-            print(f"{name}: {done} of {total} trials done", file=sys.stderr)
+            if total:
+                print(f"{name}: {done} of {total} trials done", file=sys.stderr)
             yield
 
     def advance(self):

@@ -104,7 +104,7 @@ def run(
             if kind in quick:
                 session.only[kind] = quick.pop(kind)
         settings = {**quick, **settings}
-        session.jobs = options.jobs or 1
+        session.jobs, session.times = options.jobs or 1, False
     elif options.full:
         settings = {**size_settings(recipe.path, "FULL"), **settings}
         say_cost(recorded)

@@ -16,8 +16,9 @@ def cook(main: Callable[..., Report]) -> None:
     Args:
         main: the recipe's `main`.
     """
+    from kerasrecipes.engine import leave
     from kerasrecipes.options import guarded
     from kerasrecipes.running import run_script
 
     path = Path(main.__code__.co_filename)
-    sys.exit(guarded(run_script, main, path, sys.argv[1:]))
+    leave(guarded(run_script, main, path, sys.argv[1:]))

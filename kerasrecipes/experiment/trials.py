@@ -30,6 +30,8 @@ class Session:
             length decide.
         only: names of the variants and conditions that a quick run is cut
             down to, under "variants" and "conditions".
+        times: whether trials that take times are run. A quick run leaves them
+            out: with so little in them, they would say nothing.
         recorded: finished trials by key, to replay in place of training.
         journal: keeps finished trials, and knows those of a killed run.
         progress: told of each finished trial.
@@ -37,6 +39,7 @@ class Session:
 
     jobs: int | None = None
     only: dict[str, list[str]] = field(default_factory=dict)
+    times: bool = True
     recorded: dict[str, dict] | None = None
     journal: Journal | None = None
     progress: Progress = field(default_factory=Progress)
@@ -117,6 +120,7 @@ def run_trials(
     variants = session.kept("variants", variants)
     conditions = session.kept("conditions", conditions)
     name = train.__name__
+    seeds = 0 if timing and not session.times else seeds
     trials = [
         {"variant": variant, "condition": condition, "seed": seed}
         for seed in range(seeds)

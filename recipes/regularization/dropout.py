@@ -243,8 +243,12 @@ def main(epochs: Count = 10, seeds: Count = 3) -> Report:
     rules = run_trials(
         train, RULES, SMALL, seeds=seeds, folds=FOLDS, epochs=epochs
     )
-    timed = {name: VARIANTS[name] for name in ("none", "hidden 0.5")}
-    steps = run_trials(time_step, timed, seeds=seeds, timing=True)
+    steps = run_trials(
+        time_step,
+        {name: VARIANTS[name] for name in ("none", "hidden 0.5")},
+        seeds=seeds,
+        timing=True,
+    )
     notes = "Deep Neural Nets Basics, Dropout layers in Keras and general"
     few, many = CONDITIONS
     both = "visible 0.2, hidden 0.5"

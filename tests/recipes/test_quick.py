@@ -1,5 +1,6 @@
 """Every recipe, run as `--quick` runs it. Recipes are found, not listed."""
 
+import ast
 import importlib
 import json
 import math
@@ -11,7 +12,7 @@ import pytest
 from kerasrecipes import catalogue
 from kerasrecipes.engine import engine
 from kerasrecipes.experiment import pool
-from kerasrecipes.options import Options
+from kerasrecipes.options import Options, parameters
 from kerasrecipes.running import run
 
 RECIPES = catalogue.recipe_paths()
@@ -57,7 +58,9 @@ def test_a_quick_run(name, tmp_path):
     assert status == 0
 
     trials = [trial for one in report["runs"] for trial in one["trials"]]
-    assert trials and all(one["trials"] for one in report["runs"])
+    for one in report["runs"]:
+        assert bool(one["trials"]) is not one["timing"]
+    assert trials
     assert sum(trial["seconds"] for trial in trials) > 0
     for trial in trials:
         assert trial["scores"]
@@ -73,9 +76,11 @@ def test_a_quick_run(name, tmp_path):
     for claim in report["claims"]:
         assert not claim["text"].endswith(".")
         assert catalogue.split_citation(claim["notes"]) in cited
+        if claim["effect"] is None:
+            continue
         if claim["exact"]:
             assert claim["outcome"] == "supported", claim
-        elif claim["effect"] is not None:
+        else:
             assert math.isfinite(claim["effect"])
 
     pictures = sorted(tmp_path.glob("*.png"))
@@ -87,10 +92,44 @@ def test_a_quick_run(name, tmp_path):
     others = set(tmp_path.iterdir()) - set(pictures)
     assert [path.name for path in others] == ["report.json"]
 
+    assert any(
+        one["exact"] and one["effect"] is not None for one in report["claims"]
+    )
+
     if name == SHORTEST:
         run_quickly(name, tmp_path / "again")
         again = read_report(tmp_path / "again")
         assert trials_of(again) == trials_of(report)
+
+
+@every_recipe
+def test_what_takes_times(name):
+    """A quick run leaves it out; here it is run once for each variant."""
+    recipe = catalogue.find_recipe(name)
+    calls = [
+        ast.unparse(call)
+        for call in catalogue.trial_calls(recipe.path)
+        if any(keyword.arg == "timing" for keyword in call.keywords)
+    ]
+    if not calls:
+        pytest.skip("it takes no times")
+    if engine() not in recipe.backends:
+        pytest.skip(f"it runs on {', '.join(recipe.backends)}")
+
+    def run_trials(function, variants=None, conditions=None, *, seeds, timing):
+        assert timing is True
+        for given in (conditions or {"": {}}).values():
+            for arguments in (variants or {"": {}}).values():
+                scores = function(seed=0, **given, **arguments)
+                assert scores and all(map(math.isfinite, scores.values()))
+
+    module = importlib.import_module(
+        f"kerasrecipes.recipes.{name.replace('/', '.')}"
+    )
+    sizes = {p.name: p.default for p in parameters(recipe.path)}
+    for call in calls:
+        names = {**vars(module), **sizes, "run_trials": run_trials}
+        exec(call, names)  # noqa: S102 (the recipe's own words)
 
 
 @every_recipe
