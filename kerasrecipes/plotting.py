@@ -78,7 +78,16 @@ def plot_curves(
                 x = np.arange(1, values.shape[1] + 1)
                 label = variant if curve == curves[0] else None
                 shade = shades[variant]
-                axis.plot(x, values.mean(0), style, color=shade, label=label)
+                # A line through one point would not be seen.
+                mark = "o" if len(x) == 1 else None
+                axis.plot(
+                    x,
+                    values.mean(0),
+                    style,
+                    color=shade,
+                    label=label,
+                    marker=mark,
+                )
                 axis.fill_between(
                     x,
                     values.min(0),
@@ -88,6 +97,7 @@ def plot_curves(
                     linewidth=0,
                 )
         axis.set_xlabel(xlabel)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         if log:
             axis.set_yscale("log")
     first, *_, last = axes.values() if len(axes) > 1 else [*axes.values()] * 2

@@ -147,6 +147,32 @@ CASES = {
         ),
         passes_mask=True,
     ),
+    "GradientNorms": CallbackCase(
+        arguments={"data": (np.zeros((3, 2)), np.zeros((3, 1)))},
+        bad_arguments=(
+            (
+                {"data": np.zeros((3, 2))},
+                "Invalid value for argument `data`: expected a tuple (x, y) or "
+                "(x, y, sample_weight). Received: ndarray",
+            ),
+            (
+                {"data": (np.zeros((3, 2)), np.zeros((2, 1)))},
+                "Invalid value for argument `data`: expected arrays with the "
+                "same number of examples along the first axis, at least one. "
+                "Received: shapes (3, 2), (2, 1)",
+            ),
+            (
+                {"per_variable": 1},
+                "Invalid value for argument `per_variable`: expected a "
+                "boolean. Received: per_variable=1",
+            ),
+            (
+                {"name": ""},
+                "Invalid value for argument `name`: expected a name, a "
+                "string. Received: ''",
+            ),
+        ),
+    ),
     "LocalResponseNormalization": LayerCase(
         setups={
             # alpha is far above its default, or no test would notice it.
