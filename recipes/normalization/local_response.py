@@ -181,7 +181,7 @@ def measure(seed: int) -> dict:
 # --------------
 
 
-def main(epochs: Count = 10, seeds: Count = 3) -> Report:
+def main(epochs: Count = 7, seeds: Count = 3) -> Report:
     """Compares the variants, seed by seed.
 
     Args:
