@@ -65,7 +65,7 @@ def helper_names() -> dict[str, Path]:
         if room.parent.name != "experiment"
         for node in syntax_tree(room).body
         for path in imported_helpers([node])
-        for name in bound_names(node)
+        for name in sorted(bound_names(node))
     }
 
 
