@@ -8,6 +8,8 @@ import functools
 import http.server
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -298,6 +300,38 @@ def test_downloads(open_reader, width, tmp_path):
     notebook = nbformat.read(tmp_path / "dropout.ipynb", as_version=4)
     nbformat.validate(notebook)
     compile((tmp_path / "dropout.py").read_text("utf-8"), "dropout", "exec")
+
+
+def test_a_downloaded_notebook_runs(open_reader, tmp_path):
+    """With fewer epochs, and where kerasrecipes cannot be imported."""
+    reader = open_reader(WIDTHS[-1])
+    reader.open(THREE[0])
+    with reader.page.expect_download() as waited:
+        reader.page.click("a.download[href$='.ipynb']")
+    file = tmp_path / "notebook.ipynb"
+    waited.value.save_as(file)
+    text, changes = re.subn(r'"epochs = \d+', '"epochs = 1', file.read_text())
+    assert changes == 1
+    file.write_text(text)
+    # In a process of its own: Playwright's loop is running in this one.
+    code = (
+        "import nbclient, nbformat\n"
+        "notebook = nbformat.read('notebook.ipynb', 4)\n"
+        "block = 'import sys; sys.modules[\"kerasrecipes\"] = None'\n"
+        "notebook.cells.insert(0, nbformat.v4.new_code_cell(block))\n"
+        "nbclient.NotebookClient(notebook, timeout=300).execute()\n"
+        "for output in notebook.cells[-1].outputs:\n"
+        "    print(output.get('text', ''))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "train network" in done.stdout and "accuracy: 0." in done.stdout
 
 
 @every_width
