@@ -205,21 +205,6 @@ def split_citation(citation: str) -> tuple[str, str]:
     raise RecipeError(f"data/notes.csv has no title and heading {citation!r}.")
 
 
-def plain_text(story: str) -> str:
-    """The story for a terminal: without reStructuredText's marks."""
-    story = re.sub(r"(?m)^\.\. math:: *(?=\S)", "   ", story)
-    story = re.sub(r"(?m)^\.\. math::\n\n?", "", story)
-    story = re.sub(r":\w+:`([^`]*)`", r"\1", story)
-    story = re.sub(r"`([^`<]*?) ?<[^`>]*>`_+", r"\1", story)
-    story = re.sub(r"\\+[,;!]", "", story)
-    story = re.sub(
-        r"\\+(?:mathrm|text|tilde|hat) ?(?:\{([^{}]*)\}|(\w+))", r"\1\2", story
-    )
-    story = re.sub(r"\\+frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1) / (\2)", story)
-    story = re.sub(r"\\+(?:Big|left|right|q?quad)", "", story)
-    return story.replace("``", "`").replace("\\", "").replace("*", "")
-
-
 # Syntax trees
 
 

@@ -210,13 +210,15 @@ def show(
     import shutil
     import textwrap
 
+    from kerasrecipes.text import plain_text, report_lines
+
     recipe = catalogue.find_recipe(name)
     if source:
         print(recipe.path.read_text(encoding="utf-8"), end="")
         return 0
     width = min(shutil.get_terminal_size().columns, 80)
     print(f"{recipe.title}\n{'=' * len(recipe.title)}\n")
-    for paragraph in catalogue.plain_text(recipe.story).split("\n\n"):
+    for paragraph in plain_text(recipe.story).split("\n\n"):
         indented = paragraph.startswith(" ")
         print(paragraph if indented else textwrap.fill(paragraph, width))
         print()
@@ -227,8 +229,6 @@ def show(
     if results is None:
         print(f"Not recorded yet. Say: kerasrecipes run {recipe.topic}")
         return 0
-    from kerasrecipes.text import report_lines
-
     for line, _ in report_lines(results):
         print(line)
     packages = ", ".join(f"{k} {v}" for k, v in results["versions"].items())

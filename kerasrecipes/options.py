@@ -20,8 +20,8 @@ from kerasrecipes.catalogue import (
     RecipeError,
     constant,
     main_function,
-    plain_text,
 )
+from kerasrecipes.text import plain_text
 
 
 def _whole(kind: type, tokens: list[Token]) -> int:

@@ -1,6 +1,7 @@
 """Reports as text: for a terminal, and as Markdown for a code host."""
 
 import math
+import re
 from collections.abc import Iterator
 
 COLOURS = {"supported": "green", "contradicted": "red"}
@@ -101,3 +102,26 @@ def _markdown_table(rows: list[list[str]]) -> str:
     head, *body = [[c.replace("|", "\\|") for c in row] for row in rows]
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def plain_text(story: str) -> str:
+    """The story for a terminal: without reStructuredText's marks."""
+    story = re.sub(r"(?m)^\.\. math:: *(?=\S)", "   ", story)
+    story = re.sub(r"(?m)^\.\. math::\n\n?", "", story)
+    story = re.sub(r":\w+:`([^`]*)`", r"\1", story)
+    story = re.sub(r"`([^`<]*?) ?<[^`>]*>`_+", r"\1", story)
+    story = re.sub(r"\\+[,;!]", "", story)
+    story = re.sub(
+        r"\\+(?:mathrm|operatorname|text|tilde|hat) ?(?:\{([^{}]*)\}|(\w+))",
+        r"\1\2",
+        story,
+    )
+    story = re.sub(r"\\+sqrt\{([^{}]*)\}", r"sqrt(\1)", story)
+    story = re.sub(r"([_^])\{(\w+)\}", r"\1\2", story)
+    story = re.sub(r"([_^])\{([^{}]*)\}", r"\1(\2)", story)
+    story = re.sub(r"\\+[lc]?dots", "...", story)
+    story = re.sub(r"\\+lVert *| *\\+rVert", "‖", story)
+    story = re.sub(r"\\+odot\b", "⊙", story)
+    story = re.sub(r"\\+frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1) / (\2)", story)
+    story = re.sub(r"\\+(?:Big|left|right|q?quad)", "", story)
+    return story.replace("``", "`").replace("\\", "").replace("*", "")

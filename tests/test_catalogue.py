@@ -19,12 +19,12 @@ from kerasrecipes.catalogue import (
     fingerprint,
     helper_files,
     main_function,
-    plain_text,
     read_recipe,
     recipe_paths,
     split_citation,
     symbols,
 )
+from kerasrecipes.text import plain_text
 
 HOUSE = Path(__file__).parents[1]
 

@@ -27,6 +27,7 @@ from gallery import (
 from gallery import entries as gathering
 
 from kerasrecipes import catalogue
+from kerasrecipes.text import plain_text
 
 ENTRIES = {entry.recipe.name: entry for entry in gathering.gather()}
 RECORDED = {name: entry for name, entry in ENTRIES.items() if entry.recorded}
@@ -149,7 +150,7 @@ def test_a_page_says_what_was_recorded(name):
     entry = RECORDED[name]
     page = rendered(recipe_pages.recipe_page(entry))
     results = entry.recorded
-    assert catalogue.plain_text(entry.recipe.question) in _plain(page)
+    assert plain_text(entry.recipe.question) in _plain(page)
     for one in results["claims"]:
         assert one["text"] in _plain(page)
         assert one["measured"] in _plain(page)
