@@ -229,7 +229,7 @@ def time_step(seed: int, **network) -> dict:
 # --------------
 
 
-def main(epochs: Count = 8, seeds: Count = 3) -> Report:
+def main(epochs: Count = 6, seeds: Count = 3) -> Report:
     """Compares the variants, seed by seed.
 
     Args:

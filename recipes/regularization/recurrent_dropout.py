@@ -310,7 +310,7 @@ def plot_answers(facts, trials) -> Figure:
     return figure
 
 
-def main(epochs: Count = 4, seeds: Count = 3) -> Report:
+def main(epochs: Count = 3, seeds: Count = 3) -> Report:
     """Compares the variants, seed by seed.
 
     Args:

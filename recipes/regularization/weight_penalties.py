@@ -290,7 +290,7 @@ def plot_strengths(trials) -> Figure:
     return figure
 
 
-def main(epochs: Count = 8, seeds: Count = 3) -> Report:
+def main(epochs: Count = 5, seeds: Count = 3) -> Report:
     """Compares the penalties, each at the strength that the data choose.
 
     Args:
