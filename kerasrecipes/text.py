@@ -122,6 +122,7 @@ def plain_text(story: str) -> str:
     story = re.sub(r"\\+[lc]?dots", "...", story)
     story = re.sub(r"\\+lVert *| *\\+rVert", "‖", story)
     story = re.sub(r"\\+odot\b", "⊙", story)
-    story = re.sub(r"\\+frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1) / (\2)", story)
+    story = re.sub(r"\\+leftarrow\b", "←", story)
+    story = re.sub(r"\\+frac\{([^{}]*)\}\s*\{([^{}]*)\}", r"(\1) / (\2)", story)
     story = re.sub(r"\\+(?:Big|left|right|q?quad)", "", story)
     return story.replace("``", "`").replace("\\", "").replace("*", "")
