@@ -1,11 +1,14 @@
-"""Makes eeg.csv and monthly_stocks.csv from matplotlib's sample data.
+"""Makes eeg.csv and monthly_stocks.csv from matplotlib's sample data, and
+co2.csv from that of statsmodels.
 
-Run `python data/make_series.py` in a checkout to write both again: from the
-same version of matplotlib the bytes are the same. `eeg.md` and
-`monthly_stocks.md` say where the figures come from.
+Run `python data/make_series.py` in a checkout to write them again: from the
+same versions of both packages the bytes are the same. Without statsmodels
+(`pip install statsmodels`), co2.csv is left as it is. `eeg.md`,
+`monthly_stocks.md` and `co2.md` say where the figures come from.
 """
 
 import csv
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -13,6 +16,11 @@ import matplotlib
 import numpy as np
 
 SOURCE = Path(matplotlib.get_data_path()) / "sample_data"
+_STATSMODELS = importlib.util.find_spec("statsmodels")
+# Where statsmodels has its sample data, or None where it is not installed.
+CO2_SOURCE = (
+    Path(_STATSMODELS.origin).parent / "datasets/co2" if _STATSMODELS else None
+)
 # The electrodes' names, as matplotlib's example "MRI with EEG" has them.
 CHANNELS = ("PG3", "PG5", "PG7", "PG9")
 # Seven digits is what the prices' single precision is good for; the last one
@@ -57,6 +65,28 @@ def make_monthly_stocks(source=SOURCE):
     )
 
 
+def make_co2(source=CO2_SOURCE):
+    """Text of co2.csv: the air's carbon dioxide in 2,225 weeks.
+
+    Weeks without a number are left out.
+
+    Args:
+        source: path of the folder that has `co2.csv`.
+    """
+    lines = (source / "co2.csv").read_text(encoding="ascii").splitlines()
+    _, *rows = csv.reader(lines)
+    return _text(
+        [
+            ["week", "co2"],
+            *(
+                [f"{date[:4]}-{date[4:6]}-{date[6:]}", cell]
+                for date, cell in rows
+                if cell
+            ),
+        ]
+    )
+
+
 def _rounded(cell):
     return f"{float(cell):.{DIGITS}g}" if cell else ""
 
@@ -66,16 +96,16 @@ def _text(rows):
 
 
 def main(folder=None):
-    """Writes both files.
+    """Writes the files whose sources are installed.
 
     Args:
         folder: path to write to. Defaults to this file's own folder.
     """
     folder = Path(folder or Path(__file__).parent)
-    for name, make in (
-        ("eeg", make_eeg),
-        ("monthly_stocks", make_monthly_stocks),
-    ):
+    makers = {"eeg": make_eeg, "monthly_stocks": make_monthly_stocks}
+    if CO2_SOURCE:
+        makers["co2"] = make_co2
+    for name, make in makers.items():
         # Bytes: no system's own ends of lines.
         folder.joinpath(f"{name}.csv").write_bytes(make().encode("ascii"))
 

@@ -42,7 +42,9 @@ class LayerSetup:
 
 @dataclasses.dataclass(frozen=True)
 class LayerCase:
-    """What the suite needs to know about a layer.
+    """What the suite needs to know about a layer, or a recurrent cell.
+
+    A cell is checked inside of `keras.layers.RNN`, with sequences as inputs.
 
     Args:
         setups: name of a setup to `LayerSetup`. Together they give every
@@ -52,11 +54,14 @@ class LayerCase:
             these arguments is the one that the message names.
         passes_mask: whether the mask of the input comes out unchanged; if not,
             none comes out.
+        random_at_inference: why two calls give different outputs, where they
+            do; the outputs of two calls are then not compared.
     """
 
     setups: dict
     bad_arguments: tuple
     passes_mask: bool
+    random_at_inference: str = ""
 
     @property
     def arguments(self):
@@ -99,6 +104,19 @@ SECTIONS = (
 )
 ROOMS = {
     "layers": Room(
+        base=keras.layers.Layer,
+        case_type=LayerCase,
+        sections=(
+            "Args",
+            "Call arguments",
+            "Input shape",
+            "Output shape",
+            "Raises",
+            "Reference",
+        ),
+        serializable=True,
+    ),
+    "cells": Room(
         base=keras.layers.Layer,
         case_type=LayerCase,
         sections=(
@@ -215,12 +233,20 @@ def make_inputs(setup, seed=0):
     return values.astype(setup.input_dtype)
 
 
+def as_layer(helper, **more):
+    """Returns a layer as it is, and a recurrent cell inside of RNN."""
+    if not hasattr(helper, "state_size"):
+        return helper
+    return keras.layers.RNN(helper, return_sequences=True, **more)
+
+
 def make_cotangents(cls, setup):
     """Returns random weights of the outputs, for `compute_gradients`.
 
     Not ones: the outputs of some layers have a constant sum.
     """
-    shape = cls(**setup.arguments).compute_output_shape(setup.input_shape)
+    layer = as_layer(cls(**setup.arguments))
+    shape = layer.compute_output_shape(setup.input_shape)
     return np.random.default_rng(1).standard_normal(shape).astype("float32")
 
 
@@ -230,7 +256,7 @@ def make_layer(cls, setup, **more):
     They are the same whenever it is called with the same class and setup.
     """
     keras.utils.set_random_seed(0)
-    layer = cls(**setup.arguments, **more)
+    layer = as_layer(cls(**setup.arguments, **more), **more)
     layer.build(setup.input_shape)
     generator = np.random.default_rng(1)
     for weight in layer.weights:
@@ -257,17 +283,20 @@ class TrainableInputs(keras.Model):
     computes in `fit`, and a layer without weights can be trained.
     """
 
-    def __init__(self, layer, inputs):
+    def __init__(self, layer, inputs, **arguments):
         super().__init__()
         self.layer = layer
+        self.arguments = arguments
         self.values = self.add_weight(shape=inputs.shape, name="values")
         self.values.assign(inputs)
 
     def call(self, inputs):
-        return self.layer(self.values)
+        return self.layer(self.values, **self.arguments)
 
 
-def compute_gradients(layer, inputs, cotangents, jit_compile=False):
+def compute_gradients(
+    layer, inputs, cotangents, jit_compile=False, **arguments
+):
     """Returns the gradients of sum(cotangents * layer(inputs)).
 
     Args:
@@ -275,12 +304,14 @@ def compute_gradients(layer, inputs, cotangents, jit_compile=False):
         inputs: array.
         cotangents: array of the shape of the output.
         jit_compile: as in `compile`.
+        **arguments: of the layer's call, such as `training`: without it the
+            layer works in inference mode.
 
     Returns:
         List of arrays: the gradient with respect to the inputs, then those
         with respect to the layer's trainable weights.
     """
-    model = TrainableInputs(layer, inputs)
+    model = TrainableInputs(layer, inputs, **arguments)
     # The first momentum is the gradient times the learning rate of minus one:
     # exact, where the change of the weights would be rounded.
     optimizer = keras.optimizers.SGD(learning_rate=1.0, momentum=0.5)

@@ -1,9 +1,156 @@
 """One entry for each helper class: see `LayerCase` and the other types."""
 
+from collections.abc import Mapping
+
+import keras
 import numpy as np
 from conformance import CallbackCase, LayerCase, LayerSetup
 
+BATCH_NORM_LSTM = {
+    "units": 3,
+    "gamma": 0.7,
+    "momentum": 0.5,
+    "epsilon": 0.01,
+}
+BAD_BATCH_NORM_LSTM = (
+    (
+        {"units": 0},
+        "Invalid value for argument `units`: expected a positive integer. "
+        "Received: units=0",
+    ),
+    (
+        {"max_steps": 2.5},
+        "Invalid value for argument `max_steps`: expected a positive integer. "
+        "Received: max_steps=2.5",
+    ),
+    (
+        {"gamma": "small"},
+        "Invalid value for argument `gamma`: expected a finite number. "
+        "Received: gamma='small'",
+    ),
+    (
+        {"gamma": float("inf")},
+        "Invalid value for argument `gamma`: expected a finite number. "
+        "Received: gamma=inf",
+    ),
+    (
+        {"momentum": 1},
+        "Invalid value for argument `momentum`: expected a number at least 0 "
+        "and below 1. Received: momentum=1",
+    ),
+    (
+        {"epsilon": -0.001},
+        "Invalid value for argument `epsilon`: expected a non-negative number. "
+        "Received: epsilon=-0.001",
+    ),
+)
+
+
+class NewLayer(Mapping):
+    """Arguments of a wrapper, with another layer whenever they are read.
+
+    What is wrapped belongs to one wrapper.
+
+    Args:
+        make: returns a layer.
+        **others: the other arguments.
+    """
+
+    def __init__(self, make, **others):
+        self.make, self.others = make, others
+
+    def __getitem__(self, name):
+        return self.make() if name == "layer" else self.others[name]
+
+    def __iter__(self):
+        return iter(["layer", *self.others])
+
+    def __len__(self):
+        return 1 + len(self.others)
+
+
 CASES = {
+    "BatchNormLSTM": LayerCase(
+        setups={
+            "a row for each step": LayerSetup(
+                {
+                    **BATCH_NORM_LSTM,
+                    "max_steps": 4,
+                    "return_sequences": True,
+                },
+                (3, 4, 2),
+            ),
+            "longer than its rows": LayerSetup(
+                {
+                    "units": 4,
+                    "max_steps": 2,
+                    "return_sequences": True,
+                },
+                (4, 5, 3),
+            ),
+        },
+        bad_arguments=(
+            *BAD_BATCH_NORM_LSTM,
+            (
+                {"return_sequences": 1},
+                "Invalid value for argument `return_sequences`: expected a "
+                "boolean. Received: return_sequences=1",
+            ),
+        ),
+        passes_mask=True,
+    ),
+    # Inside of RNN it works with its averages alone.
+    "BatchNormLSTMCell": LayerCase(
+        setups={
+            "frozen": LayerSetup(
+                {**BATCH_NORM_LSTM, "max_steps": 2, "trainable": False},
+                (3, 4, 2),
+            ),
+        },
+        bad_arguments=BAD_BATCH_NORM_LSTM,
+        passes_mask=True,
+    ),
+    "CosineDense": LayerCase(
+        setups={
+            "cosine": LayerSetup({"units": 5}, (3, 6)),
+            "steps": LayerSetup(
+                {
+                    "units": 4,
+                    "activation": "tanh",
+                    "kernel_initializer": "orthogonal",
+                },
+                (3, 5, 6),
+            ),
+        },
+        bad_arguments=(
+            (
+                {"units": 0},
+                "Invalid value for argument `units`: expected a positive "
+                "integer. Received: units=0",
+            ),
+            (
+                {"units": 2.5},
+                "Invalid value for argument `units`: expected a positive "
+                "integer. Received: units=2.5",
+            ),
+            (
+                {"activation": "softest"},
+                "Invalid value for argument `activation`: expected None or a "
+                "Keras activation. Received: activation='softest'",
+            ),
+            (
+                {"kernel_initializer": "cosine"},
+                "Invalid value for argument `kernel_initializer`: expected a "
+                "Keras initializer. Received: kernel_initializer='cosine'",
+            ),
+            (
+                {"kernel_initializer": None},
+                "Invalid value for argument `kernel_initializer`: expected a "
+                "Keras initializer. Received: kernel_initializer=None",
+            ),
+        ),
+        passes_mask=True,
+    ),
     "DropBlock2D": LayerCase(
         setups={
             "channels last": LayerSetup(
@@ -274,6 +421,203 @@ CASES = {
         ),
         passes_mask=True,
     ),
+    "LocallyConnected1D": LayerCase(
+        setups={
+            "valid": LayerSetup(
+                {"filters": 4, "kernel_size": 3, "activation": "tanh"},
+                (3, 8, 5),
+            ),
+            "same, channels first": LayerSetup(
+                {
+                    "filters": 4,
+                    "kernel_size": 2,
+                    "strides": 2,
+                    "padding": "same",
+                    "data_format": "channels_first",
+                    "use_bias": False,
+                },
+                (3, 5, 7),
+            ),
+            "with all objects": LayerSetup(
+                {
+                    "filters": 2,
+                    "kernel_size": 4,
+                    "kernel_initializer": "he_normal",
+                    "bias_initializer": "ones",
+                    "kernel_regularizer": "l2",
+                    "bias_regularizer": "l1",
+                    "kernel_constraint": "max_norm",
+                    "bias_constraint": "non_neg",
+                },
+                (3, 5, 1),
+            ),
+        },
+        bad_arguments=(
+            (
+                {"filters": 0},
+                "Invalid value for argument `filters`: expected a positive "
+                "integer. Received: filters=0",
+            ),
+            (
+                {"filters": True},
+                "Invalid value for argument `filters`: expected a positive "
+                "integer. Received: filters=True",
+            ),
+            (
+                {"kernel_size": -1},
+                "Invalid value for argument `kernel_size`: expected a "
+                "positive integer. Received: kernel_size=-1",
+            ),
+            (
+                {"kernel_size": (3,)},
+                "Invalid value for argument `kernel_size`: expected a "
+                "positive integer. Received: kernel_size=(3,)",
+            ),
+            (
+                {"strides": 1.5},
+                "Invalid value for argument `strides`: expected a positive "
+                "integer. Received: strides=1.5",
+            ),
+            (
+                {"padding": "causal"},
+                "Invalid value for argument `padding`: expected one of "
+                "('valid', 'same'). Received: padding='causal'",
+            ),
+            (
+                {"data_format": "NWC"},
+                "Invalid value for argument `data_format`: expected None or"
+                " one of ('channels_last', 'channels_first'). Received: "
+                "data_format='NWC'",
+            ),
+            (
+                {"activation": "bend"},
+                "Invalid value for argument `activation`: expected None or "
+                "an object or name of Keras' activations. Received: "
+                "activation='bend'",
+            ),
+            (
+                {"use_bias": 1},
+                "Invalid value for argument `use_bias`: expected a boolean."
+                " Received: use_bias=1",
+            ),
+            (
+                {"kernel_initializer": None},
+                "Invalid value for argument `kernel_initializer`: expected "
+                "an object or name of Keras' initializers. Received: "
+                "kernel_initializer=None",
+            ),
+            (
+                {"kernel_initializer": "small"},
+                "Invalid value for argument `kernel_initializer`: expected "
+                "an object or name of Keras' initializers. Received: "
+                "kernel_initializer='small'",
+            ),
+            (
+                {"bias_initializer": 3},
+                "Invalid value for argument `bias_initializer`: expected an"
+                " object or name of Keras' initializers. Received: "
+                "bias_initializer=3",
+            ),
+            (
+                {"kernel_regularizer": "L9"},
+                "Invalid value for argument `kernel_regularizer`: expected "
+                "None or an object or name of Keras' regularizers. "
+                "Received: kernel_regularizer='L9'",
+            ),
+            (
+                {"bias_regularizer": 0.1},
+                "Invalid value for argument `bias_regularizer`: expected "
+                "None or an object or name of Keras' regularizers. "
+                "Received: bias_regularizer=0.1",
+            ),
+            (
+                {"kernel_constraint": "short"},
+                "Invalid value for argument `kernel_constraint`: expected "
+                "None or an object or name of Keras' constraints. Received:"
+                " kernel_constraint='short'",
+            ),
+            (
+                {"bias_constraint": 2},
+                "Invalid value for argument `bias_constraint`: expected "
+                "None or an object or name of Keras' constraints. Received:"
+                " bias_constraint=2",
+            ),
+        ),
+        passes_mask=False,
+    ),
+    "MonteCarloDropout": LayerCase(
+        setups={
+            "a mask a unit": LayerSetup({"rate": 0.3, "seed": 7}, (3, 6, 5)),
+            "a mask for all steps": LayerSetup(
+                # Without a seed, a loaded model would draw other masks.
+                {"rate": 0.4, "noise_shape": [None, 1, 5], "seed": 8},
+                (3, 6, 5),
+            ),
+        },
+        bad_arguments=(
+            (
+                {"rate": -0.1},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=-0.1",
+            ),
+            (
+                {"rate": 1.0},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=1.0",
+            ),
+            (
+                {"rate": float("nan")},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=nan",
+            ),
+            (
+                {"rate": "half"},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate='half'",
+            ),
+            (
+                {"rate": True},
+                "Invalid value for argument `rate`: expected a number at least "
+                "0 and below 1. Received: rate=True",
+            ),
+            (
+                {"noise_shape": 5},
+                "Invalid value for argument `noise_shape`: expected None or a "
+                "tuple of positive integers and None. Received: "
+                "noise_shape=5",
+            ),
+            (
+                {"noise_shape": (3, 0)},
+                "Invalid value for argument `noise_shape`: expected None or a "
+                "tuple of positive integers and None. Received: "
+                "noise_shape=(3, 0)",
+            ),
+            (
+                {"noise_shape": [2.0]},
+                "Invalid value for argument `noise_shape`: expected None or a "
+                "tuple of positive integers and None. Received: "
+                "noise_shape=[2.0]",
+            ),
+            (
+                {"noise_shape": (True,)},
+                "Invalid value for argument `noise_shape`: expected None or a "
+                "tuple of positive integers and None. Received: "
+                "noise_shape=(True,)",
+            ),
+            (
+                {"seed": -1},
+                "Invalid value for argument `seed`: expected None or a "
+                "non-negative integer. Received: seed=-1",
+            ),
+            (
+                {"seed": 1.5},
+                "Invalid value for argument `seed`: expected None or a "
+                "non-negative integer. Received: seed=1.5",
+            ),
+        ),
+        passes_mask=True,
+        random_at_inference="Each call draws another mask: it is made for that",
+    ),
     "ResetStates": CallbackCase(
         arguments={"every": 4},
         bad_arguments=(
@@ -303,6 +647,80 @@ CASES = {
                 "`every` is None. Received: each_epoch=False",
             ),
         ),
+    ),
+    "StreamingNormalization": LayerCase(
+        setups={
+            "vectors": LayerSetup(
+                {"decay": 0.9, "batch_share": 0.3, "epsilon": 0.01},
+                (3, 5),
+            ),
+            "images, order 1": LayerSetup(
+                {"order": 1, "center": False},
+                (3, 4, 5, 6),
+            ),
+            "channels first": LayerSetup(
+                {"axis": 1, "scale": False},
+                (4, 3, 6),
+            ),
+        },
+        bad_arguments=(
+            (
+                {"axis": 0},
+                "Invalid value for argument `axis`: expected an integer other "
+                "than 0. Received: axis=0",
+            ),
+            (
+                {"axis": [1, 2]},
+                "Invalid value for argument `axis`: expected an integer other "
+                "than 0. Received: axis=[1, 2]",
+            ),
+            (
+                {"decay": 1.0},
+                "Invalid value for argument `decay`: expected a number at "
+                "least 0 and below 1. Received: decay=1.0",
+            ),
+            (
+                {"decay": float("nan")},
+                "Invalid value for argument `decay`: expected a number at "
+                "least 0 and below 1. Received: decay=nan",
+            ),
+            (
+                {"batch_share": -0.1},
+                "Invalid value for argument `batch_share`: expected a number "
+                "from 0 to 1. Received: batch_share=-0.1",
+            ),
+            (
+                {"order": 3},
+                "Invalid value for argument `order`: expected one of (1, 2). "
+                "Received: order=3",
+            ),
+            (
+                {"order": 2.0},
+                "Invalid value for argument `order`: expected one of (1, 2). "
+                "Received: order=2.0",
+            ),
+            (
+                {"epsilon": 0},
+                "Invalid value for argument `epsilon`: expected a positive "
+                "number. Received: epsilon=0",
+            ),
+            (
+                {"epsilon": float("inf")},
+                "Invalid value for argument `epsilon`: expected a positive "
+                "number. Received: epsilon=inf",
+            ),
+            (
+                {"center": 1},
+                "Invalid value for argument `center`: expected a boolean. "
+                "Received: center=1",
+            ),
+            (
+                {"scale": None},
+                "Invalid value for argument `scale`: expected a boolean. "
+                "Received: scale=None",
+            ),
+        ),
+        passes_mask=True,
     ),
     "ValidationF1": CallbackCase(
         arguments={"validation_data": (np.zeros((3, 2)), np.array([0, 1, 1]))},
@@ -344,5 +762,44 @@ CASES = {
                 "string. Received: ''",
             ),
         ),
+    ),
+    "WeightNormalization": LayerCase(
+        setups={
+            "dense": LayerSetup(
+                NewLayer(lambda: keras.layers.Dense(5, "relu")), (3, 6)
+            ),
+            # No convolution: its own config has tuples, and it has no masks.
+            "steps, fixed at one": LayerSetup(
+                NewLayer(
+                    lambda: keras.layers.Dense(4),
+                    train_scale=False,
+                    scale_initializer="ones",
+                ),
+                (3, 5, 2),
+            ),
+            "LSTM": LayerSetup(
+                NewLayer(lambda: keras.layers.LSTM(4, return_sequences=True)),
+                (3, 5, 2),
+            ),
+        },
+        bad_arguments=(
+            (
+                {"layer": 3},
+                "Invalid value for argument `layer`: expected a Keras layer. "
+                "Received: layer=3",
+            ),
+            (
+                {"train_scale": "yes"},
+                "Invalid value for argument `train_scale`: expected a "
+                "boolean. Received: train_scale='yes'",
+            ),
+            (
+                {"scale_initializer": "length"},
+                "Invalid value for argument `scale_initializer`: expected "
+                "None or a Keras initializer. Received: "
+                "scale_initializer='length'",
+            ),
+        ),
+        passes_mask=True,
     ),
 }

@@ -21,7 +21,7 @@ from kerasrecipes import copying
 LAYERS = {
     name: (cls, next(iter(CASES[name].setups.values())))
     for name, (room, cls) in find_classes().items()
-    if room == "layers"
+    if room in ("layers", "cells")
 }
 
 LOAD_AND_SAVE = """
@@ -63,6 +63,8 @@ def test_models_go_there_and_back(tmp_path):
         # Another process may add in another order.
         np.testing.assert_allclose(outputs, expected[name], 1e-6, 1e-6)
         model = keras.saving.load_model(tmp_path / f"{name}.again.keras")
-        assert type(model.layers[1]) is cls
+        layer = model.layers[1]
+        assert cls in (type(layer), type(getattr(layer, "cell", None)))
         again = run_eagerly(model, make_inputs(setup))
-        np.testing.assert_array_equal(again, expected[name])
+        if not CASES[name].random_at_inference:
+            np.testing.assert_array_equal(again, expected[name])

@@ -37,6 +37,8 @@ ROOMS = sorted(
 # Who may import whom, beside the standard library: the design's table.
 ROOM_IMPORTS = {
     "layers": {"keras", "numpy"},
+    "cells": {"keras", "numpy"},
+    "analysis": {"keras", "numpy", "sklearn"},
     "callbacks": {"keras", "numpy", "sklearn"},
     "datasets": {
         "numpy",
@@ -46,6 +48,7 @@ ROOM_IMPORTS = {
         "keras.utils",
     },
 }
+CHECKS = "kerasrecipes.checks"
 RECIPE_IMPORTS = {"keras", "numpy", "sklearn", "matplotlib"}
 HARNESS_OF_RECIPES = {"kerasrecipes.experiment", "kerasrecipes.plotting"}
 # What the harness may not load before it is needed.
@@ -547,7 +550,7 @@ def test_imports_of_a_room(room):
         "A new room: what may it import? Say so in ROOM_IMPORTS, and in the "
         "contracts of pyproject.toml."
     )
-    allowed = ROOM_IMPORTS[room] | {f"kerasrecipes.{room}"}
+    allowed = ROOM_IMPORTS[room] | {f"kerasrecipes.{room}", CHECKS}
     for path in (PACKAGE / room).rglob("*.py"):
         for module, names in imports_in(read_tree(path)):
             modules = [f"{module}.{name}" for name in names] or [module]

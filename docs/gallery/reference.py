@@ -12,7 +12,9 @@ from kerasrecipes.catalogue import PACKAGE, bound_names, syntax_tree
 
 ROOMS = {
     "layers": "Layers",
+    "cells": "Recurrent cells",
     "callbacks": "Callbacks",
+    "analysis": "Analysis of trained models",
     "datasets": "Data sets",
     "experiment": "For writing a recipe: trials, claims, reports",
     "plotting": "For writing a recipe: figures",

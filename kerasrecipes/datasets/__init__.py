@@ -13,7 +13,13 @@ from kerasrecipes.datasets.distant_cue import cut_windows, make_distant_cue
 from kerasrecipes.datasets.docstrings import load_docstrings
 from kerasrecipes.datasets.folds import FOLDS
 from kerasrecipes.datasets.hashes import data_hash
-from kerasrecipes.datasets.series import load_eeg, load_monthly_stocks
+from kerasrecipes.datasets.hidden_motif import make_hidden_motifs
+from kerasrecipes.datasets.photo_patches import make_photo_patches
+from kerasrecipes.datasets.series import (
+    load_co2,
+    load_eeg,
+    load_monthly_stocks,
+)
 from kerasrecipes.datasets.two_sided import (
     make_marked_words,
     make_share_of_sum,
@@ -24,6 +30,7 @@ __all__ = [
     "cut_windows",
     "data_hash",
     "load_breast_cancer",
+    "load_co2",
     "load_diabetes",
     "load_digit_clips",
     "load_digits",
@@ -34,6 +41,8 @@ __all__ = [
     "load_wine",
     "make_adding_problem",
     "make_distant_cue",
+    "make_hidden_motifs",
     "make_marked_words",
+    "make_photo_patches",
     "make_share_of_sum",
 ]

@@ -8,12 +8,12 @@ import ast
 import functools
 import hashlib
 import importlib.util
-import numbers
 import re
 from pathlib import Path
 
 import numpy as np
 
+from kerasrecipes.checks import check_integer
 from kerasrecipes.datasets.folds import fold_indices
 
 PACKAGES = ("keras", "matplotlib", "numpy", "sklearn")
@@ -93,12 +93,9 @@ def load_docstrings(examples=None, fold=0, length=32, words=2000):
     Raises:
         ValueError: if an argument is no integer or out of range.
     """
-    if not _is_integer(length) or not 1 <= length <= LONGEST:
-        raise _invalid_argument(
-            "length", f"an integer between 1 and {LONGEST}", length
-        )
-    if not _is_integer(words) or words < 3:
-        raise _invalid_argument("words", "an integer above 2", words)
+    expected = f"an integer between 1 and {LONGEST}"
+    check_integer("length", length, 1, expected, LONGEST)
+    check_integer("words", words, 3, "an integer above 2")
     texts, y = read_docstrings()
     train, test = fold_indices(y, examples, fold)
     texts = [text.split()[:length] for text in texts.tolist()]
@@ -183,14 +180,3 @@ def _words(text):
     description = _SECTION.split(text, maxsplit=1)[0]
     found = re.findall("[a-z]+", _CODE.sub(" ", description).lower())
     return [word for word in found if word not in _OWN_NAMES]
-
-
-def _is_integer(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _invalid_argument(name, expected, value):
-    return ValueError(
-        f"Invalid value for argument `{name}`: expected {expected}. "
-        f"Received: {name}={value!r}"
-    )

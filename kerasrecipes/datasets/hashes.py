@@ -2,6 +2,7 @@
 
 import hashlib
 
+from kerasrecipes.checks import invalid_argument
 from kerasrecipes.datasets.bundled import BUNDLED, read_bundled
 from kerasrecipes.datasets.docstrings import read_docstrings
 from kerasrecipes.datasets.series import SERIES, read_series
@@ -14,14 +15,14 @@ def data_hash(name):
     """SHA-256 of a data set as it was read, to be kept with results.
 
     Args:
-        name: string, one of `"breast_cancer"`, `"diabetes"`,
+        name: string, one of `"breast_cancer"`, `"co2"`, `"diabetes"`,
             `"digit_clips"`, `"digits"`, `"docstrings"`, `"eeg"`, `"iris"`,
             `"monthly_stocks"`, `"wine"`. The docstrings are those of the
             installed packages, and change with their versions.
 
     Returns:
         A string of 64 hexadecimal digits, over the type, the shape and the
-        bytes of the inputs and then of the targets, or of a series' months
+        bytes of the inputs and then of the targets, or of a series' dates
         and then of its figures.
 
     Raises:
@@ -30,10 +31,7 @@ def data_hash(name):
     known = tuple(sorted([*BUNDLED, *SERIES, *_SOURCES, "docstrings"]))
     if name not in known:
         names = ", ".join(map(repr, known))
-        raise ValueError(
-            f"Invalid value for argument `name`: expected one of {names}. "
-            f"Received: name={name!r}"
-        )
+        raise invalid_argument("name", f"one of {names}", name)
     digest = hashlib.sha256()
     for array in _read(_SOURCES.get(name, name)):
         digest.update(f"{array.dtype.str} {array.shape} ".encode())

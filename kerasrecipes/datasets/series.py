@@ -11,10 +11,12 @@ from importlib import resources
 
 import numpy as np
 
-from kerasrecipes.datasets.folds import _LAST_FOLD, FOLDS, _checked
+from kerasrecipes.checks import check_integer, check_seed, invalid_argument
+from kerasrecipes.datasets.folds import FOLDS
 
 # SHA-256 of each file. Who makes a file again changes it here and in its text.
 SERIES = {
+    "co2": "957cb985a7fd7d5f15aae8d54ab1db9ee05ed1a6a8eae2d0aa0b2bec1a7f6ccf",
     "eeg": "c19a64bf119c72bb050ba476b2e93b3857d36f6067ec80926e1ad9b03a9047ea",
     "monthly_stocks": (
         "2b56ba76e229ad0d41251e284cb298c76ac119077801be57a3d67d80d1f310a2"
@@ -22,6 +24,9 @@ SERIES = {
 }
 _BLOCK = 80  # samples of the EEG that one fold tests on
 _SPAN = 27  # months that one fold tests on
+_GAP = 4  # years that are missing in one fold
+# What the first column holds where it holds dates, by its name.
+_DATES = {"month": "datetime64[M]", "week": "datetime64[D]"}
 
 
 def load_eeg(steps=20, every=1, fold=0):
@@ -68,9 +73,11 @@ def load_eeg(steps=20, every=1, fold=0):
           folds.
     """
     most = _BLOCK - 1
-    steps = _checked("steps", steps, 1, most, f"an integer from 1 to {most}")
-    every = _checked("every", every, 1, np.inf, "a positive integer")
-    block = _fold(fold) % FOLDS
+    steps = check_integer(
+        "steps", steps, 1, f"an integer from 1 to {most}", most
+    )
+    every = check_integer("every", every, 1, "a positive integer")
+    block = check_seed("fold", fold) % FOLDS
     (samples,) = read_series("eeg")
     start, end = _BLOCK * block, _BLOCK * (block + 1)
     parts = samples[:start], samples[start:end], samples[end:]
@@ -136,11 +143,10 @@ def load_monthly_stocks(names=None, fold=0):
         name in known and names.count(name) == 1 for name in names
     ):
         listed = ", ".join(map(repr, known))
-        raise ValueError(
-            "Invalid value for argument `names`: expected a list of different "
-            f"names among {listed}. Received: names={names!r}"
+        raise invalid_argument(
+            "names", f"a list of different names among {listed}", names
         )
-    span = _fold(fold) % FOLDS
+    span = check_seed("fold", fold) % FOLDS
     start = len(months) - (FOLDS - span) * _SPAN
     prices = prices[:, [known.index(name) for name in names]]
     train, test = slice(0, start), slice(start, start + _SPAN)
@@ -150,10 +156,49 @@ def load_monthly_stocks(names=None, fold=0):
     )
 
 
-def _fold(fold):
-    return _checked(
-        "fold", fold, 0, _LAST_FOLD, "a non-negative integer below 2 ** 32"
-    )
+def load_co2(fold=0):
+    """Carbon dioxide in the air above Hawaii, with a gap of four years.
+
+    2,225 weekly averages from Mauna Loa, from March 1958 to December 2001, in
+    parts per million (ppm), from 313.0 to 373.9. It rises, faster and faster,
+    and swings by about three to either side in the course of a year.
+
+    A fold leaves out four whole years and tests on them: fold 0 the years 1960
+    to 1963, fold 9 the years 1996 to 1999. There are two years or nearly so on
+    either side of every gap, so that it is filled rather than forecast.
+
+    Chance level: an RMSE of 2.186 ppm, by a straight line from the last week
+    before the gap to the first one after it.
+
+    Baseline: an RMSE of 0.877 ppm by scikit-learn's `LinearRegression` on the
+    time, its square, and the sines and cosines of one and two turns a year.
+    Both are means over the folds 0 to 9.
+
+    Args:
+        fold: non-negative integer, as a rule the seed of a trial. Seed `s`
+            tests on gap `s % 10`. Defaults to `0`.
+
+    Returns:
+        `(weeks, co2), (gap_weeks, gap_co2)`: weeks are `datetime64[D]` of
+        shape `(n,)`, rising, and a few of them are missing; concentrations
+        are float32 of shape `(n,)`.
+
+    Raises:
+        ValueError: if `fold` is no integer or negative, or if the file of
+            figures is damaged.
+        FileNotFoundError: if it is missing.
+
+    Reference:
+        - `data/co2.md`: origin, licence and units.
+        - [Keeling et al., 1976](
+          https://doi.org/10.1111/j.2153-3490.1976.tb00701.x)
+    """
+    weeks, figures = read_series("co2")
+    start = 1960 + _GAP * (check_seed("fold", fold) % FOLDS)
+    years = weeks.astype("datetime64[Y]").astype(int) + 1970
+    gap = (start <= years) & (years < start + _GAP)
+    co2 = figures[:, 0]
+    return (weeks[~gap], co2[~gap]), (weeks[gap], co2[gap])
 
 
 @functools.cache
@@ -164,13 +209,15 @@ def read_series(name):
         name: string, one of `SERIES`.
 
     Returns:
-        A tuple of arrays: the months as `datetime64[M]` where the file has
-        them, and the figures as float32 of shape `(rows, columns)`.
+        A tuple of arrays: the months as `datetime64[M]` or the weeks as
+        `datetime64[D]` where the file has them, and the figures as float32 of
+        shape `(rows, columns)`.
     """
     rows = _rows(name)[1:]
     arrays = []
-    if _columns(name)[0] == "month":
-        arrays.append(np.array([row[0] for row in rows], "datetime64[M]"))
+    unit = _DATES.get(_columns(name)[0])
+    if unit:
+        arrays.append(np.array([row[0] for row in rows], unit))
         rows = [row[1:] for row in rows]
     # An empty cell is a price that was not there yet.
     figures = [[float(cell or "nan") for cell in row] for row in rows]

@@ -1,7 +1,21 @@
+from kerasrecipes.layers.cosine_dense import CosineDense
 from kerasrecipes.layers.drop_block_2d import DropBlock2D
 from kerasrecipes.layers.drop_connect_dense import DropConnectDense
 from kerasrecipes.layers.local_response_normalization import (
     LocalResponseNormalization,
 )
+from kerasrecipes.layers.locally_connected_1d import LocallyConnected1D
+from kerasrecipes.layers.monte_carlo_dropout import MonteCarloDropout
+from kerasrecipes.layers.streaming_normalization import StreamingNormalization
+from kerasrecipes.layers.weight_normalization import WeightNormalization
 
-__all__ = ["DropBlock2D", "DropConnectDense", "LocalResponseNormalization"]
+__all__ = [
+    "CosineDense",
+    "DropBlock2D",
+    "DropConnectDense",
+    "LocalResponseNormalization",
+    "LocallyConnected1D",
+    "MonteCarloDropout",
+    "StreamingNormalization",
+    "WeightNormalization",
+]

@@ -1,7 +1,7 @@
-import numbers
-
 import keras
 from keras import ops
+
+from kerasrecipes.checks import invalid_argument, is_integer, is_number
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -77,22 +77,22 @@ class DropBlock2D(keras.layers.Layer):
     def __init__(
         self, rate, block_size=7, data_format=None, seed=None, **kwargs
     ):
-        if not _is_number(rate) or not 0 <= rate < 1:
-            raise _invalid_argument(
+        if not is_number(rate) or not 0 <= rate < 1:
+            raise invalid_argument(
                 "rate", "a number at least 0 and below 1", rate
             )
-        if not _is_integer(block_size) or block_size <= 0:
-            raise _invalid_argument(
+        if not is_integer(block_size) or block_size <= 0:
+            raise invalid_argument(
                 "block_size", "a positive integer", block_size
             )
         if data_format is None:
             data_format = keras.config.image_data_format()
         if data_format not in DATA_FORMATS:
-            raise _invalid_argument(
+            raise invalid_argument(
                 "data_format", f"None or one of {DATA_FORMATS}", data_format
             )
-        if seed is not None and (not _is_integer(seed) or seed < 0):
-            raise _invalid_argument(
+        if seed is not None and (not is_integer(seed) or seed < 0):
+            raise invalid_argument(
                 "seed", "None or a non-negative integer", seed
             )
         super().__init__(**kwargs)
@@ -179,18 +179,3 @@ def _ratio(size, other):
     if isinstance(size, int):
         return size / other
     return ops.cast(size, "float32") / ops.cast(other, "float32")
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _is_integer(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _invalid_argument(name, expected, value):
-    return ValueError(
-        f"Invalid value for argument `{name}`: expected {expected}. "
-        f"Received: {name}={value!r}"
-    )

@@ -1,8 +1,8 @@
-import numbers
-
 import keras
 import numpy as np
 from keras import ops
+
+from kerasrecipes.checks import invalid_argument, is_integer, is_number
 
 MASK_MODES = ("per_example", "per_batch")
 INFERENCES = ("mean", "moments")
@@ -95,22 +95,22 @@ class DropConnectDense(keras.layers.Dense):
         seed=None,
         **kwargs,
     ):
-        if not _is_integer(units) or units <= 0:
-            raise _invalid_argument("units", "a positive integer", units)
-        if not _is_number(rate) or not 0 <= rate < 1:
-            raise _invalid_argument(
+        if not is_integer(units) or units <= 0:
+            raise invalid_argument("units", "a positive integer", units)
+        if not is_number(rate) or not 0 <= rate < 1:
+            raise invalid_argument(
                 "rate", "a number at least 0 and below 1", rate
             )
         if mask_mode not in MASK_MODES:
-            raise _invalid_argument(
+            raise invalid_argument(
                 "mask_mode", f"one of {MASK_MODES}", mask_mode
             )
         if inference not in INFERENCES:
-            raise _invalid_argument(
+            raise invalid_argument(
                 "inference", f"one of {INFERENCES}", inference
             )
-        if seed is not None and (not _is_integer(seed) or seed < 0):
-            raise _invalid_argument(
+        if seed is not None and (not is_integer(seed) or seed < 0):
+            raise invalid_argument(
                 "seed", "None or a non-negative integer", seed
             )
         super().__init__(int(units), **kwargs)
@@ -179,18 +179,3 @@ class DropConnectDense(keras.layers.Dense):
         }
         base_config = super().get_config()
         return {**base_config, **config}
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _is_integer(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _invalid_argument(name, expected, value):
-    return ValueError(
-        f"Invalid value for argument `{name}`: expected {expected}. "
-        f"Received: {name}={value!r}"
-    )

@@ -1,9 +1,8 @@
-import math
-import numbers
-
 import keras
 import numpy as np
 from keras import ops
+
+from kerasrecipes.checks import invalid_argument, is_finite_number, is_integer
 
 REGIONS = ("across_channels", "within_channel")
 ALPHA_MODES = ("sum", "mean")
@@ -103,29 +102,25 @@ class LocalResponseNormalization(keras.layers.Layer):
         data_format=None,
         **kwargs,
     ):
-        if (
-            not isinstance(size, numbers.Integral)
-            or isinstance(size, bool)
-            or size <= 0
-        ):
-            raise _invalid_argument("size", "a positive integer", size)
+        if not is_integer(size) or size <= 0:
+            raise invalid_argument("size", "a positive integer", size)
         # k > 0 and alpha >= 0 keep the logarithm in `call` finite.
-        if not _is_finite_number(k) or k <= 0:
-            raise _invalid_argument("k", "a positive number", k)
-        if not _is_finite_number(alpha) or alpha < 0:
-            raise _invalid_argument("alpha", "a non-negative number", alpha)
-        if not _is_finite_number(beta):
-            raise _invalid_argument("beta", "a finite number", beta)
+        if not is_finite_number(k) or k <= 0:
+            raise invalid_argument("k", "a positive number", k)
+        if not is_finite_number(alpha) or alpha < 0:
+            raise invalid_argument("alpha", "a non-negative number", alpha)
+        if not is_finite_number(beta):
+            raise invalid_argument("beta", "a finite number", beta)
         if region not in REGIONS:
-            raise _invalid_argument("region", f"one of {REGIONS}", region)
+            raise invalid_argument("region", f"one of {REGIONS}", region)
         if alpha_mode not in ALPHA_MODES:
-            raise _invalid_argument(
+            raise invalid_argument(
                 "alpha_mode", f"one of {ALPHA_MODES}", alpha_mode
             )
         if data_format is None:
             data_format = keras.config.image_data_format()
         if data_format not in DATA_FORMATS:
-            raise _invalid_argument(
+            raise invalid_argument(
                 "data_format", f"None or one of {DATA_FORMATS}", data_format
             )
         super().__init__(**kwargs)
@@ -229,18 +224,3 @@ class LocalResponseNormalization(keras.layers.Layer):
         }
         base_config = super().get_config()
         return {**base_config, **config}
-
-
-def _is_finite_number(value):
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
-
-
-def _invalid_argument(name, expected, value):
-    return ValueError(
-        f"Invalid value for argument `{name}`: expected {expected}. "
-        f"Received: {name}={value!r}"
-    )

@@ -323,13 +323,13 @@ def main(epochs: Count = 15, seeds: Count = 3) -> Report:
         "keras.metrics.F1Score agrees, given a threshold": (
             facts.agrees("Keras' F1Score, off", 0.0, within=1e-6)
         ),
-        "Without one it calls a single column all positive: 2 / 3": (
+        "F1Score without a threshold calls one column all positive": (
             facts.agrees("Keras' F1Score, no threshold", 2 / 3, within=1e-6)
         ),
         "Before EarlyStopping the callback stops a hopeless run": (
             facts.agrees("epochs, callback first", 2, within=0.0)
         ),
-        "Behind EarlyStopping it is not seen, and all epochs run": (
+        "Behind EarlyStopping val_f1 is not seen, and all epochs run": (
             facts.agrees("epochs, callback last", 5, within=0.0)
         ),
         "Without mode='max' EarlyStopping refuses val_f1": (
@@ -344,13 +344,13 @@ def main(epochs: Count = 15, seeds: Count = 3) -> Report:
         "The notes' F1 is too low for a rare class in batches of 8": (
             trials.is_lower("f1", batches, than=whole, at=small)
         ),
-        "In batches of 32 it is still off by more than 0.01": (
+        "In batches of 32 the notes' F1 is off by more than 0.01": (
             trials.is_above("error", 0.01, batches, at=medium)
         ),
-        "In batches of 128 it is right within 0.01": (
+        "In batches of 128 the notes' F1 is right within 0.01": (
             trials.is_below("error", 0.01, batches, at=large)
         ),
-        "For half the examples positive it is right within 0.01": (
+        "With half the examples positive it is right within 0.01": (
             trials.is_below("error", 0.01, batches, at=even)
         ),
         "One pass is faster than predicting for each score": (

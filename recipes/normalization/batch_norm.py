@@ -297,20 +297,20 @@ def main(epochs: Count = 6, seeds: Count = 3) -> Report:
     fast, noise, bare = "after, rate x 10", "after, noise", "after, bare"
     exact = functools.partial(facts.agrees, value=0, within=2e-5)
     formula = {text: exact(name) for name, text in FACTS.items()} | {
-        "The last step matters most: before ReLU it is worth a point": (
+        "Before ReLU the last step, gamma and beta, is worth a point": (
             worse("before, bare", than=before, by=0.01)
         ),
-        "After ReLU the last step matters": worse(bare, than=after, by=0.01),
+        "After ReLU gamma and beta matter": worse(bare, than=after, by=0.01),
         "In batches of 32, Keras' momentum=0.1 costs over a point": (
             trials.is_above(cost, 0.01, after)
         ),
         "Frozen, a network loses a point to one without gamma and beta": (
             worse("after, frozen", than=bare, by=0.01)
         ),
-        "Frozen, its loss is rougher": smoother(bare, than="after, frozen"),
+        "Frozen norms: a rougher loss": smoother(bare, than="after, frozen"),
     }
     helps = {
-        f"In {at or 'batches of 32'}, it makes the loss smoother {place}": (
+        f"In {at or 'batches of 32'}, batch norm smooths the loss {place}": (
             (sizes if at else trials).is_lower(rough, place, than=none, at=at)
         )
         for at in (two, None, most)
@@ -319,10 +319,10 @@ def main(epochs: Count = 6, seeds: Count = 3) -> Report:
         "Four steps down the gradient, the loss has risen less often": (
             trials.is_lower("overshoot", after, than=none)
         ),
-        "At ten times the rate it is worth over 10 points": (
+        "At ten times the rate batch norm is worth over 10 points": (
             better(fast, than="none, rate x 10", by=0.1)
         ),
-        "With it, ten times the rate costs less than a point": (
+        "With batch norm, ten times the rate costs less than a point": (
             better(fast, than=after, by=-0.01)
         ),
         "Gamma and beta bring a bounded f half a star nearer": (
@@ -330,17 +330,17 @@ def main(epochs: Count = 6, seeds: Count = 3) -> Report:
         ),
     }
     basics = {
-        "It should come after the activation": better(after, than=before),
-        "The loss is smoother after ReLU": smoother(after, than=before),
+        "Batch norm should come after ReLU": better(after, than=before),
+        "After ReLU the loss is smoother": smoother(after, than=before),
         "Noise makes the next layer's inputs drift more than no layer": (
             trials.is_higher("drift", noise, than=none)
         ),
-        "It is not about drift: such noise costs less than a point": (
+        "Not drift is the point: noise behind it costs less than a point": (
             better(noise, than=after, by=-0.01)
         ),
     }
     fails = sizes.is_lower("accuracy", after, than=none, at=two, by=0.05)
-    careful = "Careful about batch sizes: in batches of 2 it costs 5 points"
+    careful = "Careful about batch sizes: batches of 2 cost 5 points"
     claims = {
         "Deep learning, wiki notes, Batch Normalization": formula,
         "Deep learning, wiki notes, Why it helps?": helps,

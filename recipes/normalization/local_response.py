@@ -216,23 +216,23 @@ def main(epochs: Count = 7, seeds: Count = 3) -> Report:
         "With AlexNet's values LRN and pooling do not hurt by a point": (
             trials.is_higher("accuracy", "LRN", than="none", by=-0.01)
         ),
-        "Where it does something it does not hurt by a point either": (
+        "Where LRN does something it does not hurt by a point either": (
             trials.is_higher("accuracy", strong, than="none", by=-0.01)
         ),
-        "Within a channel it does not hurt by a point": (
+        "Within a channel LRN does not hurt by a point": (
             trials.is_higher(
                 "accuracy", f"{strong}, in channel", than="none", by=-0.01
             )
         ),
-        "There is no reason to use it: it is within a point of none": (
+        "No reason to use LRN: it is within a point of none": (
             trials.is_same("accuracy", strong, than="none", within=0.01)
         ),
-        "Before the activation, as in the notes, it is as good as behind": (
+        "Before the activation, as in the notes, LRN is as good as behind": (
             trials.is_same(
                 "accuracy", f"{strong}, before ReLU", than=strong, within=0.01
             )
         ),
-        "Along with pooling it does better than without": (
+        "LRN does better along with pooling than without": (
             trials.is_higher("accuracy", strong, than=f"{strong}, no pooling")
         ),
         "Batch normalization is better": (

@@ -301,7 +301,7 @@ def main(epochs: Count = 10, seeds: Count = 3) -> Report:
         "clipnorm leaves a small variable beside a large one alone": (
             exact("small one, clipnorm", 0.5)
         ),
-        "global_clipnorm shrinks it by the share of the whole": (
+        "global_clipnorm shrinks a small one by the share of the whole": (
             exact(f"small one, {whole}", 0.5 / 25.25**0.5)
         ),
         "global_clipnorm keeps the direction": exact(f"cosine, {whole}", 1),

@@ -222,7 +222,7 @@ def main(epochs: Count = 4, seeds: Count = 3) -> Report:
             # The same sums, perhaps in another kernel, of numbers below one.
             facts.agrees("off", 0.0, within=1e-6)
         ),
-        "So it is under a mask, with padding on the right": (
+        "Under a mask, too, a merge mode is two LSTMs": (
             facts.agrees("off under a mask", 0.0, within=1e-6)
         ),
         "Concat doubles the width": facts.agrees("concat width", 2, within=0.0),
@@ -241,10 +241,10 @@ def main(epochs: Count = 4, seeds: Count = 3) -> Report:
         "Where the future decides, forward loses to backward": (
             trials.is_lower("accuracy", "forward", than="backward", at=future)
         ),
-        "There forward is no better than guessing, within 3 points": (
+        "Where the future decides, forward only guesses, within 3 points": (
             trials.is_below("accuracy", 0.53, "forward", at=future)
         ),
-        "There bidirectional is right in 95 % in most of the seeds": (
+        "Where it decides, bidirectional is right in 95 % in most seeds": (
             trials.share("solved", "concat", at_least=0.5, at=future)
         ),
         **{
@@ -256,10 +256,10 @@ def main(epochs: Count = 4, seeds: Count = 3) -> Report:
         "Where only both marks tell, concat is better than mul as well": (
             pairs.is_higher("accuracy", "concat", than="mul")
         ),
-        "There concat is better than guessing by 3 points": (
+        "Where only both marks tell, concat beats guessing by 3 points": (
             pairs.is_above("accuracy", 0.53, "concat")
         ),
-        "A hidden layer behind it helps concat there": (
+        "Where only both marks tell, a hidden layer behind concat helps": (
             pairs.is_higher("accuracy", "concat, hidden layer", than="concat")
         ),
         "Forgetting the reversal costs more than 10 points of accuracy": (

@@ -262,13 +262,13 @@ def main(epochs: Count = 16, seeds: Count = 3) -> Report:
         "A stateful one is above 0.95 in most seeds": (
             trials.share("solved", "stateful", at_least=0.5)
         ),
-        "So is one with explicit state": (
+        "One with explicit state is above 0.95 in most seeds": (
             trials.share("solved", "explicit state", at_least=0.5)
         ),
         "State needs to be reset: never doing so costs more than 0.2": (
             trials.is_lower("accuracy", "never reset", at=unmarked, **costs)
         ),
-        "So it does where a mark says that a sequence begins": (
+        "Never resetting costs that where a mark says what begins, too": (
             trials.is_lower("accuracy", "never reset", at=marked, **costs)
         ),
         "Shuffled windows cost more than 0.2": (

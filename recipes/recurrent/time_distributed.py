@@ -243,23 +243,23 @@ def main(updates: Count = 700, epochs: Count = 10, seeds: Count = 3) -> Report:
         "Time-distributed needs more epochs on one sequence than last state": (
             heads.is_higher("updates to 0.05", wrapped, than=last, at=one)
         ),
-        "It needs more updates on new sequences than last state": (
+        "Time-distributed needs more updates on new ones than last state": (
             heads.is_higher("updates to 0.05", wrapped, than=last, at=new)
         ),
-        "It needs more updates on new sequences than flattened": (
+        "Time-distributed needs more updates on new ones than flattened": (
             heads.is_higher("updates to 0.05", wrapped, than=flat, at=new)
         ),
         "TimeDistributed hands a mask on": agrees("TimeDistributed", 1),
         "Conv1D loses the mask": agrees("Conv1D", 0),
         "A wrapped LSTM is given its step's mask": agrees("kept mask off", 0),
         "A wrapped Embedding loses its mask unwarned": agrees("warnings", 0),
-        "Then sentences are off by more than a tenth": (
+        "Unmasked, sentences are off by more than a tenth": (
             facts.is_above("lost mask off", 0.1)
         ),
         "The mask of words puts documents off by more than a tenth": (
             facts.is_above("words' mask off", 0.1)
         ),
-        "Masking(0) behind it puts that right": agrees("Masking(0) off", 0),
+        "A Masking(0) puts the lost mask right": agrees("Masking(0) off", 0),
         "A ConvNet at every frame beats logistic regression, 0.70": (
             clips.is_above("accuracy", 0.70, kept)  # see load_digit_clips
         ),
@@ -269,7 +269,7 @@ def main(updates: Count = 700, epochs: Count = 10, seeds: Count = 3) -> Report:
         "A mask lost in TimeDistributed costs accuracy": (
             clips.is_lower("accuracy", lost, than=kept)
         ),
-        "More padding then costs another 5 points": (
+        "With the mask lost, more padding costs another 5 points": (
             clips.is_above("lost by padding", 0.05, lost)
         ),
     }

@@ -346,7 +346,7 @@ def main(epochs: Count = 5, seeds: Count = 3) -> Report:
         "Zeros do no harm: proximal is within a point of L1": (
             trials.is_same("error", proximal, than="L1", within=1.0)
         ),
-        "It is not meant for the training error: L2 raises that": (
+        "Penalties are not meant for the training error: L2 raises that": (
             higher("training error", "L2", than="none")
         ),
         "A lambda of 0.2 is too strong: L2 loses to the chosen one": (
@@ -361,7 +361,7 @@ def main(epochs: Count = 5, seeds: Count = 3) -> Report:
         "A large network with L2 is better than one of the right size": (
             lower("error", "L2", than="right size")
         ),
-        "Left alone, the large one is worse than that": (
+        "Left alone, a large network is worse than one of the right size": (
             higher("error", "none", than="right size")
         ),
     }

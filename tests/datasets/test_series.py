@@ -8,11 +8,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LinearRegression, Ridge
 
 from kerasrecipes.datasets import (
     FOLDS,
     data_hash,
+    load_co2,
     load_eeg,
     load_monthly_stocks,
     series,
@@ -21,16 +22,29 @@ from kerasrecipes.datasets.series import SERIES, read_series
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = Path(matplotlib.get_data_path()) / "sample_data"
+STATSMODELS = importlib.util.find_spec("statsmodels")
 HASHES = {
+    "co2": "aa5acfed4f58c1828f01e0012cee15c040bec6830bc22e4759010587aacbd3db",
     "eeg": "19fea506f13583a0ef8c9c1975b6881c336121ffffff1e77279deb5d14b06148",
     "monthly_stocks": (
         "d8b9faf1596a21a82648fd57e01959a487c051e2c635d3655ebbf5b320e22716"
     ),
 }
-MADE_OF = {"eeg": "eeg.dat", "monthly_stocks": "Stocks.csv"}
+# The files that they are made of; statsmodels may not be installed.
+MADE_OF = {
+    "co2": (
+        Path(STATSMODELS.origin if STATSMODELS else "none").parent
+        / "datasets/co2/co2.csv"
+    ),
+    "eeg": SAMPLES / "eeg.dat",
+    "monthly_stocks": SAMPLES / "Stocks.csv",
+}
+OWNERS = {"co2": "statsmodels'"}
 
 every_series = pytest.mark.parametrize("name", SERIES)
-every_loader = pytest.mark.parametrize("load", [load_eeg, load_monthly_stocks])
+every_loader = pytest.mark.parametrize(
+    "load", [load_co2, load_eeg, load_monthly_stocks]
+)
 
 
 def data_file(name):
@@ -63,8 +77,8 @@ def script():
 
 @every_series
 def test_the_script_gives_the_same_bytes(script, name, tmp_path):
-    if not (SAMPLES / MADE_OF[name]).exists():
-        pytest.skip(f"this matplotlib comes without {MADE_OF[name]}")
+    if not MADE_OF[name].exists():
+        pytest.skip(f"there is no {MADE_OF[name].name} here to make it of")
     script.main(tmp_path)
     made = (tmp_path / f"{name}.csv").read_bytes()
     there = data_file(f"{name}.csv").read_bytes().replace(b"\r\n", b"\n")
@@ -77,11 +91,19 @@ def test_a_text_beside_it_says_where_it_is_from(name):
     for heading in ("Origin", "Units", "What was done", "Licence", "Hashes"):
         assert f"**{heading}" in text
     assert f"| {name}.csv | {SERIES[name]} |" in text
-    source = SAMPLES / MADE_OF[name]
+    source = MADE_OF[name]
     if source.exists():
         content = source.read_bytes()
         digest = series.hashlib.sha256(content).hexdigest()
-        assert f"| matplotlib's {MADE_OF[name]} | {digest} |" in text
+        owner = OWNERS.get(name, "matplotlib's")
+        assert f"| {owner} {source.name} | {digest} |" in text
+
+
+def test_weeks_without_a_number_are_left_out(script, tmp_path):
+    text = "date,co2\n19580329,316.1\n19580405,\n19580412,317.6\n"
+    (tmp_path / "co2.csv").write_text(text)
+    made = script.make_co2(tmp_path)
+    assert made == "week,co2\n1958-03-29,316.1\n1958-04-12,317.6\n"
 
 
 def test_the_eeg_is_matplotlibs_to_four_decimals():
@@ -309,7 +331,65 @@ def test_names_are_checked(names):
 
 
 # ----------------------------------------------------------------------
-# Both
+# Carbon dioxide
+
+
+def test_weeks_and_concentrations():
+    (weeks, co2), (gap_weeks, gap_co2) = load_co2(fold=4)
+    assert weeks.dtype == gap_weeks.dtype == "datetime64[D]"
+    assert co2.dtype == gap_co2.dtype == "float32"
+    assert len(weeks) == len(co2) and len(gap_weeks) == len(gap_co2)
+    assert len(weeks) + len(gap_weeks) == 2225
+    assert str(weeks[0]) == "1958-03-29" and str(weeks[-1]) == "2001-12-29"
+    steps = np.diff(np.sort(np.append(weeks, gap_weeks))).astype(int)
+    assert np.all(steps > 0) and np.all(steps % 7 == 0)
+    # Saturdays: day 2 since 1970 was the first one.
+    assert np.all(weeks.astype(int) % 7 == 2)
+    every = np.append(co2, gap_co2)
+    assert (every.min(), every.max()) == pytest.approx((313.0, 373.9))
+
+
+def test_gaps_are_four_whole_years_within_the_series():
+    every = np.concatenate(load_co2()[0][:1] + load_co2()[1][:1])
+    missed = []
+    for fold in range(FOLDS):
+        (weeks, _), (gap_weeks, _) = load_co2(fold=fold)
+        years = np.unique(gap_weeks.astype("datetime64[Y]").astype(int) + 1970)
+        first = 1960 + 4 * fold
+        np.testing.assert_array_equal(years, first + np.arange(4))
+        before, after = (
+            (weeks < gap_weeks[0]).sum(),
+            (weeks > gap_weeks[-1]).sum(),
+        )
+        assert before + after == len(weeks) and min(before, after) > 70
+        together = np.sort(np.append(weeks, gap_weeks))
+        np.testing.assert_array_equal(together, np.sort(every))
+        missed.append(gap_weeks)
+    assert len(np.unique(np.concatenate(missed))) == sum(map(len, missed))
+    np.testing.assert_array_equal(load_co2(fold=13)[1][0], missed[3])
+
+
+def test_stated_errors_for_the_gaps_are_true():
+    straight, linear = [], []
+    for fold in range(FOLDS):
+        (weeks, co2), (gap_weeks, gap_co2) = load_co2(fold=fold)
+        years, gap = (w.astype(float) / 365.25 for w in (weeks, gap_weeks))
+        straight.append(rmse(np.interp(gap, years, co2) - gap_co2))
+
+        def describe(t):
+            turns = [2 * np.pi * t, 4 * np.pi * t]
+            waves = [wave(a) for a in turns for wave in (np.sin, np.cos)]
+            return np.stack([t - 10, (t - 10) ** 2, *waves], axis=1)
+
+        model = LinearRegression().fit(describe(years), co2)
+        linear.append(rmse(model.predict(describe(gap)) - gap_co2))
+    assert stated(load_co2, "Chance level") == round(np.mean(straight), 3)
+    assert np.mean(linear) == pytest.approx(0.877, abs=0.001)
+    assert stated(load_co2, "Baseline") == 0.877
+
+
+# ----------------------------------------------------------------------
+# All of them
 
 
 @every_loader
