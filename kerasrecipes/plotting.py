@@ -142,6 +142,7 @@ def plot_differences(
                 axis.plot([low, high], [row, row], color=shade, linewidth=2.5)
                 axis.plot(mean, row, "D", color=shade, ms=6)
         axis.axvline(0, color=COLOURS[0], linewidth=0.8, linestyle=":")
+        axis.locator_params("x", nbins=5)  # more labels would touch
         axis.set_yticks(range(len(others)), others)
         axis.set_ylim(len(others) - 0.5, -0.5)
         base = list(trials.scores(score, than, condition).values())

@@ -335,6 +335,17 @@ def compute_gradients(
     return [gradients.pop(start), *gradients]
 
 
+def training_mode(layer):
+    """Returns `training=True` for `compute_gradients`, where it is known.
+
+    A cell inside of RNN works in inference mode: some can be trained by a
+    layer of their own alone.
+    """
+    is_known = "training" in inspect.signature(layer.call).parameters
+    is_cell = isinstance(layer, keras.layers.RNN)
+    return {"training": True} if is_known and not is_cell else {}
+
+
 class MaskReader(keras.layers.Layer):
     """Turns the mask of its inputs into outputs: 0 and 1, or -1 for none."""
 
