@@ -5,6 +5,22 @@ import re
 from collections.abc import Iterator
 
 COLOURS = {"supported": "green", "contradicted": "red"}
+# What a terminal shows in place of LaTeX's commands.
+SIGNS = {
+    r"\\+[lc]?dots": "...",
+    r"\\+lVert": "‖",
+    r" *\\+rVert": "‖",
+    r"\\+odot": "⊙ ",
+    r"\\+leftarrow": "← ",
+    r"\\+pm": "± ",
+    r"\^\\+top": "ᵀ ",
+    r"\\+nabla": "∇",
+    r"\\+sum": "Σ",
+    r"\\+cdot": "· ",
+    r"\\+le": "<= ",
+}
+# Marks that stand above the letter before them.
+ACCENTS = {"bar": "\u0304", "hat": "\u0302", "tilde": "\u0303"}
 
 
 def short(value: float, beside: float = 0.0) -> str:
@@ -110,19 +126,36 @@ def plain_text(story: str) -> str:
     story = re.sub(r"(?m)^\.\. math::\n\n?", "", story)
     story = re.sub(r":\w+:`([^`]*)`", r"\1", story)
     story = re.sub(r"`([^`<]*?) ?<[^`>]*>`_+", r"\1", story)
-    story = re.sub(r"\\+[,;!]", "", story)
+    return _plain_formulas(story).replace("``", "`").replace("*", "")
+
+
+def _plain_formulas(story: str) -> str:
+    """LaTeX as one would type it; names of Greek letters stay names."""
+    story = re.sub(r"\\+(?:[,;!]|q?quad\b|[bB]igg?[lr]?)", "", story)
+    for name, sign in SIGNS.items():
+        story = re.sub(rf"{name}(?![A-Za-z]) *", sign, story)
+    for name, mark in ACCENTS.items():
+        letter = r"(?:\{([A-Za-z])\}|([A-Za-z])(?![A-Za-z]))"
+        story = re.sub(rf"\\+{name} *{letter}", rf"\1\2{mark}", story)
+        story = re.sub(rf"\\+{name} *\\+", f"{name} ", story)
     story = re.sub(
-        r"\\+(?:mathrm|operatorname|text|tilde|hat) ?(?:\{([^{}]*)\}|(\w+))",
+        r"\\+(?:mathrm|operatorname|text) ?(?:\{([^{}]*)\}|(\w+))",
         r"\1\2",
         story,
     )
-    story = re.sub(r"\\+sqrt\{([^{}]*)\}", r"sqrt(\1)", story)
     story = re.sub(r"([_^])\{(\w+)\}", r"\1\2", story)
     story = re.sub(r"([_^])\{([^{}]*)\}", r"\1(\2)", story)
-    story = re.sub(r"\\+[lc]?dots", "...", story)
-    story = re.sub(r"\\+lVert *| *\\+rVert", "‖", story)
-    story = re.sub(r"\\+odot\b", "⊙", story)
-    story = re.sub(r"\\+leftarrow\b", "←", story)
-    story = re.sub(r"\\+frac\{([^{}]*)\}\s*\{([^{}]*)\}", r"(\1) / (\2)", story)
-    story = re.sub(r"\\+(?:Big|left|right|q?quad)", "", story)
-    return story.replace("``", "`").replace("\\", "").replace("*", "")
+    one = r"(?:\{([^{}]*)\}|(\w|\\+[a-z]+))"
+    for _ in range(2):  # a root of a fraction, or the other way round
+        story = re.sub(r"\\+sqrt *\{([^{}]*)\}", r"sqrt(\1)", story)
+        story = re.sub(rf"\\+frac\s*{one}\s*{one}", _plain_fraction, story)
+    story = re.sub(r"\\+(?:left|right)(?![a-z])", "", story)
+    return re.sub(r"\\|(?<!\S)&[ =]", "", story)
+
+
+def _plain_fraction(found: re.Match) -> str:
+    above, below = (
+        part if re.fullmatch(r"\\*\w+", part) else f"({part})"
+        for part in (found[1] or found[2], found[3] or found[4])
+    )
+    return f"{above} / {below}"

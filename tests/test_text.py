@@ -1,10 +1,14 @@
 """Reports as text: numbers, tables, claims, Markdown."""
 
+import re
+
 import pytest
 
+from kerasrecipes import catalogue
 from kerasrecipes.text import (
     claim_numbers,
     markdown,
+    plain_text,
     report_lines,
     short,
     table_lines,
@@ -169,3 +173,27 @@ def test_every_row_of_markdown_has_as_many_cells_as_its_head():
         rows = [line for line in table.splitlines() if line.startswith("|")]
         bars = {row.replace("\\|", "").count("|") for row in rows}
         assert len(bars) <= 1
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        (r"\frac{a + b}{c}", "(a + b) / c"),
+        (r"\frac 1 T \sum_{t=1}^T \bar p_t", "1 / T Σ_(t=1)^T p\u0304_t"),
+        (r"\frac \lambda n", "lambda / n"),
+        (r"\sqrt{\frac{a}{s n}}", "sqrt(a / (s n))"),
+        (r"\frac{x}{\sqrt{y^2 + 1}}", "x / (sqrt(y^2 + 1))"),
+        (r"\hat\rho_j \pm \tilde{h}", "hat rho_j ± h\u0303"),
+        (r"\big(w^\top x\Big) \cdot \lVert v \rVert^2", "(wᵀ x) · ‖v‖^2"),
+        (r"\mathrm{BN}(z), \quad -1 \le y", "BN(z),  -1 <= y"),
+        (r"w \leftarrow \left(w\right)", "w ← (w)"),
+    ],
+)
+def test_formulas_for_a_terminal(formula, text):
+    assert plain_text(f"So :math:`{formula}` is.") == f"So {text} is."
+
+
+@pytest.mark.parametrize("name", catalogue.recipe_paths())
+def test_no_mark_of_latex_is_left_in_a_story(name):
+    story = plain_text(catalogue.find_recipe(name).story)
+    assert not re.search(r"[{}\\&]|\b(?:frac|sqrt|bar|[Bb]ig)\b[^(]", story)
