@@ -161,13 +161,11 @@ def test_helpers_are_those_that_it_reaches(name):
     assert imported == files
 
 
-def test_stems_of_helpers_are_distinct():
-    """They lie in one folder."""
+def test_names_are_distinct():
+    """Helpers lie in one folder, and a name is a helper's or a topic's."""
     files = set(HELPERS.values())
     assert len({file.name for file in files}) == len(files)
-    assert not {file.stem for file in files} & {
-        path.stem for path in RECIPES.values()
-    }
+    assert not set(HELPERS) & {path.stem for path in RECIPES.values()}
 
 
 # ----------------------------------------------------------------------
