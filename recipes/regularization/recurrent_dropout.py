@@ -213,6 +213,7 @@ def measure(seed: int) -> dict:
     outputs = ops.convert_to_numpy(layer(ones, training=True))
     kept = np.append(inputs[inputs > 0], states[states > 0])
 
+    keras.utils.set_random_seed(seed)
     generator = np.random.default_rng(seed)
     x = generator.normal(size=(64, 10, UNITS)).astype("float32")
     counts, trained, rested = [], [], []
