@@ -38,6 +38,8 @@ ROOMS = sorted(
 ROOM_IMPORTS = {
     "layers": {"keras", "numpy"},
     "cells": {"keras", "numpy"},
+    "losses": {"keras", "numpy"},
+    "metrics": {"keras", "numpy"},
     "analysis": {"keras", "numpy", "sklearn"},
     "callbacks": {"keras", "numpy", "sklearn"},
     "datasets": {

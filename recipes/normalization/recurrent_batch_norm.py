@@ -37,6 +37,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasrecipes.analysis import epochs_to
 from kerasrecipes.cells import BatchNormLSTM
 from kerasrecipes.datasets import FOLDS, load_digits
 from kerasrecipes.experiment import Claim, Count, Report, cook, run_trials
@@ -99,7 +100,7 @@ def train(seed: int, epochs: int, steps: int, gamma: float | None) -> dict:
     # With all variables there, TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     history = model.fit(x, y, batch_size=50, epochs=epochs, verbose=0)
-    curve = np.array(history.history["accuracy"])
+    curve = history.history["accuracy"]
 
     def accuracy() -> float:
         said = ops.convert_to_numpy(model(x_test)).argmax(axis=-1)
@@ -115,14 +116,6 @@ def train(seed: int, epochs: int, steps: int, gamma: float | None) -> dict:
         "cost of sharing": trained - accuracy(),
         "curves": {"training accuracy": curve},
     }
-
-
-def epochs_to(level: float, curve) -> float:
-    """When a curve first gets to a level; after its end if it does not."""
-    late = int(np.argmax(curve >= level)) if max(curve) >= level else len(curve)
-    if late in (0, len(curve)):
-        return late + 1
-    return late + (level - curve[late - 1]) / (curve[late] - curve[late - 1])
 
 
 # %%

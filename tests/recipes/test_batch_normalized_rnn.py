@@ -86,17 +86,3 @@ def test_variants_start_from_the_same_weights(statistics):
         starts.append([w for w in weights if len(w) != w.shape[1]])
     for plain, normalized in zip(*starts, strict=True):
         np.testing.assert_array_equal(plain, normalized)
-
-
-@pytest.mark.parametrize(
-    ("curve", "expected"),
-    [
-        ([0.5, 0.6, 0.8, 0.9], 2.5),
-        ([0.8, 0.6, 0.9], 1),
-        ([0.1, 0.7, 0.9], 2),
-        ([0.1, 0.2], 3),
-    ],
-)
-def test_epochs_to_a_level(curve, expected):
-    found = recipe.epochs_to(0.7, np.array(curve))
-    assert found == pytest.approx(expected)

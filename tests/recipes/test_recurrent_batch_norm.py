@@ -47,12 +47,3 @@ def test_the_probe_holds_the_gradient(gamma):
     gradient = -ops.convert_to_numpy(probe.added)
     slope = (losses[0] - losses[1]) / 0.02
     assert np.sum(gradient * direction) == pytest.approx(slope, rel=0.01)
-
-
-@pytest.mark.parametrize(
-    ("curve", "expected"),
-    [([0.5, 0.6, 0.8, 0.9], 2.5), ([0.8, 0.6], 1), ([0.1, 0.2], 3)],
-)
-def test_epochs_to_a_level(curve, expected):
-    found = recipe.epochs_to(0.7, np.array(curve))
-    assert found == pytest.approx(expected)

@@ -30,4 +30,4 @@ def test_facts():
     found = measure(seed=3)
     assert found["losses off"] < 1e-5
     assert found["accuracy on the last class"] == 0.0
-    assert found["a PyDataset is refused"] == 1.0
+    assert found["a generator is refused"] == 1.0

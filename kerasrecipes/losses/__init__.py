@@ -1,0 +1,3 @@
+"""What a model is trained to make small, to be imported from this room."""
+
+__all__ = []
