@@ -157,3 +157,59 @@ def plot_differences(
         fontsize=9,
     )
     return figure
+
+
+def plot_reliability(
+    trials: Trials, *, variants: list[str] | None = None
+) -> Figure:
+    """Reliability diagrams: accuracy against confidence, bin by bin.
+
+    A point is a bin of all seeds together, and its area the share of examples
+    in it; bins of fewer than ten examples are left out. The bars span what the
+    bin was in single seeds, where it had five examples at least.
+
+    Args:
+        trials: trials with the curves "examples", "confidence" and "hits":
+            the number of examples in each bin, and their sums.
+        variants: names of the variants to draw. Defaults to all.
+    """
+    figure, axes = panels(trials, height=4.4)
+    names = [n for n in trials.variants if variants is None or n in variants]
+    shades = colours(names)
+    for condition, axis in axes.items():
+        axis.plot([0, 1], [0, 1], ":", color=COLOURS[-1], label="calibrated")
+        for variant in names:
+            examples, confidence, hits = (
+                trials.curves(curve, variant, condition)
+                for curve in ("examples", "confidence", "hits")
+            )
+            if not examples.size:
+                continue
+            counts = examples.sum(0)
+            used = counts >= 10
+            x = confidence.sum(0)[used] / counts[used]
+            y = hits.sum(0)[used] / counts[used]
+            shade = shades[variant]
+            axis.plot(x, y, color=shade, label=variant)
+            axis.scatter(x, y, 200 * counts[used] / counts.sum(), color=shade)
+            for place, bin_ in zip(x, np.flatnonzero(used), strict=True):
+                enough = examples[:, bin_] >= 5
+                shares = hits[enough, bin_] / examples[enough, bin_]
+                if shares.size:
+                    ends = [shares.min(), shares.max()]
+                    axis.plot([place] * 2, ends, color=shade, alpha=0.3)
+        axis.set_xlim(0, 1.03)
+        axis.set_ylim(0, 1.03)
+        axis.set_aspect("equal")
+        axis.set_xlabel("mean confidence of a bin")
+    first, *_, last = axes.values() if len(axes) > 1 else [*axes.values()] * 2
+    first.set_ylabel("share of the bin that is right")
+    last.legend(frameon=False, fontsize=8)
+    seeds = len({trial["seed"] for trial in trials.trials})
+    figure.supxlabel(
+        "below the dotted line: more sure than right\n"
+        f"point: a bin of {seeds} seed{'s' * (seeds != 1)} together, its area "
+        "the share of examples; bar: range of the seeds",
+        fontsize=8,
+    )
+    return figure

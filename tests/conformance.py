@@ -16,6 +16,7 @@ import subprocess
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -62,6 +63,76 @@ class LayerCase:
     bad_arguments: tuple
     passes_mask: bool
     random_at_inference: str = ""
+
+    @property
+    def arguments(self):
+        return next(iter(self.setups.values())).arguments
+
+
+@dataclasses.dataclass(frozen=True)
+class LossSetup:
+    """One way to construct a loss, and shapes to call it with.
+
+    Args:
+        arguments: of the constructor.
+        target_shape: of `y_true`, with the batch: `(batch, columns)`.
+        output_shape: of `y_pred`, which may have more columns; the first are
+            predictions of the targets.
+        low: least value in `y_pred`.
+        high: largest.
+    """
+
+    arguments: dict
+    target_shape: tuple
+    output_shape: tuple
+    low: float = -3.0
+    high: float = 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class LossCase:
+    """What the suite needs to know about a loss.
+
+    Args:
+        setups: name of a setup to `LossSetup`.
+        bad_arguments: as for a layer.
+    """
+
+    setups: dict
+    bad_arguments: tuple
+
+    @property
+    def arguments(self):
+        return next(iter(self.setups.values())).arguments
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricSetup:
+    """One way to construct a metric, and examples to judge.
+
+    Args:
+        arguments: of the constructor.
+        make_batch: function of a NumPy generator and a number of examples that
+            returns `y_true` and `y_pred`, arrays of that length; `y_pred` has
+            two axes at least.
+    """
+
+    arguments: dict
+    make_batch: Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricCase:
+    """What the suite needs to know about a metric.
+
+    Args:
+        setups: name of a setup to `MetricSetup`. Together they give every
+            argument of the constructor a value that is not its default.
+        bad_arguments: as for a layer.
+    """
+
+    setups: dict
+    bad_arguments: tuple
 
     @property
     def arguments(self):
@@ -127,6 +198,18 @@ ROOMS = {
             "Raises",
             "Reference",
         ),
+        serializable=True,
+    ),
+    "losses": Room(
+        base=keras.losses.Loss,
+        case_type=LossCase,
+        sections=("Args", "Call arguments", "Raises", "Reference"),
+        serializable=True,
+    ),
+    "metrics": Room(
+        base=keras.metrics.Metric,
+        case_type=MetricCase,
+        sections=("Example", "Args", "Call arguments", "Raises", "Reference"),
         serializable=True,
     ),
     "callbacks": Room(
@@ -295,7 +378,7 @@ class TrainableInputs(keras.Model):
 
 
 def compute_gradients(
-    layer, inputs, cotangents, jit_compile=False, **arguments
+    layer, inputs, cotangents, jit_compile=False, loss=None, **arguments
 ):
     """Returns the gradients of sum(cotangents * layer(inputs)).
 
@@ -304,6 +387,8 @@ def compute_gradients(
         inputs: array.
         cotangents: array of the shape of the output.
         jit_compile: as in `compile`.
+        loss: another function of the cotangents and the outputs in place of
+            the sum of their products.
         **arguments: of the layer's call, such as `training`: without it the
             layer works in inference mode.
 
@@ -317,7 +402,7 @@ def compute_gradients(
     optimizer = keras.optimizers.SGD(learning_rate=1.0, momentum=0.5)
     model.compile(
         optimizer,
-        lambda y_true, y_pred: ops.sum(y_true * y_pred),
+        loss or (lambda y_true, y_pred: ops.sum(y_true * y_pred)),
         jit_compile=jit_compile,
     )
     placeholder = np.zeros((len(inputs), 1), "float32")
@@ -378,6 +463,101 @@ def compute_masks(layer, setup):
         return [ops.convert_to_numpy(mask) for mask in model(inputs)]
 
 
+def make_loss_batch(setup, seed=0):
+    """Returns random targets, standard normal, and outputs for a loss."""
+    generator = np.random.default_rng(seed)
+    y_true = generator.standard_normal(setup.target_shape)
+    y_pred = generator.uniform(setup.low, setup.high, setup.output_shape)
+    return y_true.astype("float32"), y_pred.astype("float32")
+
+
+class MaskAfterFirstStep(keras.layers.Layer):
+    """Masks every step of a sequence but the first, and changes nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.supports_masking = True
+
+    def call(self, inputs):
+        return inputs
+
+    def compute_mask(self, inputs, previous_mask=None):
+        mask = ops.ones_like(inputs[..., 0])
+        return ops.cumsum(mask, axis=1) < 1.5
+
+
+def reload_losses_in_fresh_process(setups, folder):
+    """The same for losses, each in a compiled model that is evaluated.
+
+    Args:
+        setups: {file name: (class, setup)}
+        folder: an empty one.
+
+    Returns:
+        {file name: what went wrong}, empty if the values are equal.
+    """
+    expected, modules = {}, {}
+    for name, (cls, setup) in setups.items():
+        inputs = keras.Input(setup.output_shape[1:])
+        model = keras.Model(inputs, keras.layers.Identity()(inputs))
+        # The optimizer has no state that a file without it could lack.
+        model.compile("sgd", cls(**setup.arguments, name="its_name"))
+        y_true, y_pred = make_loss_batch(setup)
+        expected[name] = model.evaluate(y_pred, y_true, verbose=0)
+        model.save(folder / f"{name}.keras")
+        np.save(folder / f"{name}.inputs.npy", y_pred)
+        np.save(folder / f"{name}.targets.npy", y_true)
+        modules[name] = cls.__module__
+    errors = _run_fresh_process(modules, folder)
+    for name in expected.keys() - errors.keys():
+        value = np.load(folder / f"{name}.outputs.npy")
+        if not np.allclose(value, expected[name], rtol=1e-6, atol=1e-6):
+            errors[name] = "The loss differs after loading."
+    return errors
+
+
+def make_metric_batch(setup, examples=10, seed=0):
+    """Returns random labels and outputs for a metric."""
+    return setup.make_batch(np.random.default_rng(seed), examples)
+
+
+def make_metric_model(metric, y_pred, jit_compile=False):
+    """Returns a compiled model whose outputs are its inputs."""
+    inputs = keras.Input(y_pred.shape[1:])
+    # Keras wants a loss, and this one takes labels of any shape.
+    outputs = keras.layers.ActivityRegularization(l2=1.0)(inputs)
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", metrics=[metric], jit_compile=jit_compile)
+    return model
+
+
+def reload_metrics_in_fresh_process(setups, folder):
+    """The same for metrics, each in a compiled model that is evaluated.
+
+    Args:
+        setups: {file name: (class, setup)}
+        folder: an empty one.
+
+    Returns:
+        {file name: what went wrong}, empty if the values are equal.
+    """
+    expected, modules = {}, {}
+    for name, (cls, setup) in setups.items():
+        y_true, y_pred = make_metric_batch(setup)
+        model = make_metric_model(cls(**setup.arguments), y_pred)
+        expected[name] = model.evaluate(y_pred, y_true, verbose=0)
+        model.save(folder / f"{name}.keras")
+        np.save(folder / f"{name}.inputs.npy", y_pred)
+        np.save(folder / f"{name}.targets.npy", y_true)
+        modules[name] = cls.__module__
+    errors = _run_fresh_process(modules, folder)
+    for name in expected.keys() - errors.keys():
+        values = np.load(folder / f"{name}.outputs.npy")
+        if not np.allclose(values, expected[name], rtol=1e-6, atol=1e-6):
+            errors[name] = "The metric differs after loading."
+    return errors
+
+
 def reload_in_fresh_process(setups, folder):
     """Saves models in a folder and has a fresh process load and run them.
 
@@ -404,6 +584,18 @@ def reload_in_fresh_process(setups, folder):
             modules[name] = cls.__module__
         except Exception:
             errors[name] = traceback.format_exc()
+    errors |= _run_fresh_process(modules, folder)
+    for name in expected.keys() - errors.keys():
+        outputs = np.load(folder / f"{name}.outputs.npy")
+        # The other process may add in another order, with more threads; a
+        # lost argument or weight is far beyond this.
+        if not np.allclose(outputs, expected[name], rtol=1e-6, atol=1e-6):
+            errors[name] = "The outputs differ after loading."
+    return errors
+
+
+def _run_fresh_process(modules, folder):
+    """Returns {file name: what went wrong} in a process that loads all."""
     (folder / "modules.json").write_text(json.dumps(modules))
     done = subprocess.run(
         [sys.executable, "-P", __file__, folder],
@@ -412,14 +604,7 @@ def reload_in_fresh_process(setups, folder):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    errors |= json.loads((folder / "errors.json").read_text())
-    for name in expected.keys() - errors.keys():
-        outputs = np.load(folder / f"{name}.outputs.npy")
-        # The other process may add in another order, with more threads; a
-        # lost argument or weight is far beyond this.
-        if not np.allclose(outputs, expected[name], rtol=1e-6, atol=1e-6):
-            errors[name] = "The outputs differ after loading."
-    return errors
+    return json.loads((folder / "errors.json").read_text())
 
 
 def _load_models(folder):
@@ -434,7 +619,11 @@ def _load_models(folder):
             importlib.import_module(module)
             model = keras.saving.load_model(folder / f"{name}.keras")
             inputs = np.load(folder / f"{name}.inputs.npy")
-            outputs = run_eagerly(model, inputs)
+            targets = folder / f"{name}.targets.npy"
+            if targets.exists():
+                outputs = model.evaluate(inputs, np.load(targets), verbose=0)
+            else:
+                outputs = run_eagerly(model, inputs)
             np.save(folder / f"{name}.outputs.npy", outputs)
         except Exception:
             errors[name] = traceback.format_exc()

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
-from conformance import CallbackCase, LayerCase, LayerSetup
+from conformance import (
+    CallbackCase,
+    LayerCase,
+    LayerSetup,
+    LossCase,
+    LossSetup,
+    MetricCase,
+    MetricSetup,
+)
 
 BATCH_NORM_LSTM = {
     "units": 3,
@@ -70,6 +78,70 @@ class NewLayer(Mapping):
 
 
 CASES = {
+    "AdaptiveRobustLikelihood": LossCase(
+        setups={
+            "one output": LossSetup({}, (4, 1), (4, 3), low=0.3, high=1.7),
+            "two outputs": LossSetup({}, (3, 2), (3, 6), low=0.3, high=1.7),
+        },
+        bad_arguments=(),
+    ),
+    "AdaptiveRobustLoss": LossCase(
+        setups={
+            "Welsch": LossSetup(
+                {"alpha": "-inf", "scale": 0.7}, (3, 2), (3, 2)
+            ),
+            "Cauchy": LossSetup({"alpha": 0, "scale": 2}, (4, 1), (4, 1)),
+            "between": LossSetup({"alpha": 1.5}, (3, 5), (3, 5)),
+        },
+        bad_arguments=(
+            (
+                {"alpha": 2.5},
+                "Invalid value for argument `alpha`: expected a number up to "
+                "2, or '-inf'. Received: alpha=2.5",
+            ),
+            (
+                {"alpha": float("nan")},
+                "Invalid value for argument `alpha`: expected a number up to "
+                "2, or '-inf'. Received: alpha=nan",
+            ),
+            (
+                {"scale": 0},
+                "Invalid value for argument `scale`: expected a positive "
+                "number. Received: scale=0",
+            ),
+        ),
+    ),
+    "AppendShapeAndScale": LayerCase(
+        setups={
+            "one each": LayerSetup(
+                {"alpha": 0.3, "scale": 2.0, "min_scale": 0.01}, (4, 3)
+            ),
+            "steps, shared": LayerSetup({"shared": True}, (3, 5, 2)),
+        },
+        bad_arguments=(
+            (
+                {"alpha": 2.0},
+                "Invalid value for argument `alpha`: expected a number above "
+                "0.001 and below 1.999. Received: alpha=2.0",
+            ),
+            (
+                {"scale": 0.01},
+                "Invalid value for argument `scale`: expected a number above "
+                "0.01. Received: scale=0.01",
+            ),
+            (
+                {"min_scale": 0},
+                "Invalid value for argument `min_scale`: expected a positive "
+                "number. Received: min_scale=0",
+            ),
+            (
+                {"shared": 1},
+                "Invalid value for argument `shared`: expected a boolean. "
+                "Received: shared=1",
+            ),
+        ),
+        passes_mask=True,
+    ),
     "BatchNormLSTM": LayerCase(
         setups={
             "a row for each step": LayerSetup(
@@ -293,6 +365,48 @@ CASES = {
             ),
         ),
         passes_mask=True,
+    ),
+    "ExpectedCalibrationError": MetricCase(
+        setups={
+            "classes": MetricSetup(
+                {},
+                lambda generator, examples: (
+                    generator.integers(0, 4, examples),
+                    generator.dirichlet(np.ones(4), examples),
+                ),
+            ),
+            "one column of logits": MetricSetup(
+                {"bins": 4, "from_logits": True},
+                lambda generator, examples: (
+                    generator.integers(0, 2, (examples, 1)),
+                    generator.normal(size=(examples, 1)),
+                ),
+            ),
+            "soft labels of steps": MetricSetup(
+                {"bins": 7},
+                lambda generator, examples: (
+                    generator.dirichlet(np.ones(3), (examples, 5)),
+                    generator.dirichlet(np.ones(3), (examples, 5)),
+                ),
+            ),
+        },
+        bad_arguments=(
+            (
+                {"bins": 0},
+                "Invalid value for argument `bins`: expected a positive "
+                "integer. Received: bins=0",
+            ),
+            (
+                {"bins": 2.5},
+                "Invalid value for argument `bins`: expected a positive "
+                "integer. Received: bins=2.5",
+            ),
+            (
+                {"from_logits": 1},
+                "Invalid value for argument `from_logits`: expected a "
+                "boolean. Received: from_logits=1",
+            ),
+        ),
     ),
     "GradientNorms": CallbackCase(
         arguments={"data": (np.zeros((3, 2)), np.zeros((3, 1)))},

@@ -12,6 +12,7 @@ from conformance import (
     ROOMS,
     SECTIONS,
     TORCH_COPY_WARNING,
+    MaskAfterFirstStep,
     as_layer,
     compute_gradients,
     compute_masks,
@@ -22,8 +23,13 @@ from conformance import (
     make_cotangents,
     make_inputs,
     make_layer,
+    make_loss_batch,
+    make_metric_batch,
+    make_metric_model,
     make_model,
     reload_in_fresh_process,
+    reload_losses_in_fresh_process,
+    reload_metrics_in_fresh_process,
     run_eagerly,
     split_arguments,
     split_docstring,
@@ -48,9 +54,36 @@ LAYERS = {
     if room in ("layers", "cells")
 }
 
+LOSSES = {
+    name: (cls, case)
+    for name, (room, cls, case) in COVERED.items()
+    if room == "losses"
+}
+
+METRICS = {
+    name: (cls, case)
+    for name, (room, cls, case) in COVERED.items()
+    if room == "metrics"
+}
+
 every_class = pytest.mark.parametrize("name", CLASSES)
 every_covered_class = pytest.mark.parametrize("name", COVERED)
-every_layer = pytest.mark.parametrize("name", LAYERS)
+every_loss_setup = pytest.mark.parametrize(
+    ("cls", "setup"),
+    [
+        pytest.param(cls, setup, id=f"{name}-{title}")
+        for name, (cls, case) in LOSSES.items()
+        for title, setup in case.setups.items()
+    ],
+)
+every_metric_setup = pytest.mark.parametrize(
+    ("cls", "setup"),
+    [
+        pytest.param(cls, setup, id=f"{name}-{title}")
+        for name, (cls, case) in METRICS.items()
+        for title, setup in case.setups.items()
+    ],
+)
 every_setup = pytest.mark.parametrize(
     ("cls", "setup"),
     [
@@ -178,9 +211,9 @@ def test_every_argument_is_validated(name):
 # Layers
 
 
-@every_layer
+@pytest.mark.parametrize("name", [*LAYERS, *METRICS])
 def test_setups_differ_from_the_defaults(name):
-    cls, case = LAYERS[name]
+    _, cls, case = COVERED[name]
     untested = {
         parameter.name
         for parameter in get_signature(cls)[0]
@@ -335,3 +368,233 @@ def test_mask(cls, setup):
         np.testing.assert_array_equal(after, before)
     else:
         assert (after == -1.0).all()
+
+
+# ----------------------------------------------------------------------
+# Losses
+
+
+def loss_value(loss, y_true, y_pred, *weights):
+    return keras.ops.convert_to_numpy(loss(y_true, y_pred, *weights))
+
+
+@every_loss_setup
+def test_loss_config(cls, setup):
+    loss = cls(**setup.arguments, name="its_name", reduction="sum")
+    config = loss.get_config()
+    names = {parameter.name for parameter in get_signature(cls)[0]}
+    assert names | {"name", "reduction"} <= set(config)
+    # Without `allow_nan=False` Python writes infinities, which is no JSON.
+    assert json.loads(json.dumps(config, allow_nan=False)) == config
+    assert cls.from_config(config).get_config() == config
+    y_true, y_pred = make_loss_batch(setup)
+    again = loss_value(cls.from_config(config), y_true, y_pred)
+    np.testing.assert_array_equal(again, loss_value(loss, y_true, y_pred))
+
+
+def test_losses_reload_in_fresh_process(tmp_path):
+    setups = {
+        f"{name}-{number}": (cls, setup)
+        for name, (cls, case) in LOSSES.items()
+        for number, setup in enumerate(case.setups.values())
+    }
+    errors = reload_losses_in_fresh_process(setups, tmp_path)
+    assert not errors, "\n".join(
+        f"{name}: {error}" for name, error in errors.items()
+    )
+
+
+@every_loss_setup
+def test_loss_reductions_and_weights(cls, setup):
+    y_true, y_pred = make_loss_batch(setup)
+    each = loss_value(cls(**setup.arguments, reduction=None), y_true, y_pred)
+    assert each.shape == (len(y_true),)
+    loss = cls(**setup.arguments)
+    alone = [
+        loss_value(loss, y_true[[row]], y_pred[[row]])
+        for row in range(len(y_true))
+    ]
+    np.testing.assert_allclose(alone, each, rtol=1e-5)
+    found = loss_value(loss, y_true, y_pred)
+    np.testing.assert_allclose(found, each.mean(), rtol=1e-5)
+    total = cls(**setup.arguments, reduction="sum")
+    found = loss_value(total, y_true, y_pred)
+    np.testing.assert_allclose(found, each.sum(), rtol=1e-5)
+    weights = np.arange(len(y_true), dtype="float32")
+    found = loss_value(loss, y_true, y_pred, weights)
+    np.testing.assert_allclose(found, np.mean(weights * each), rtol=1e-5)
+
+
+@every_loss_setup
+def test_loss_leaves_masked_steps_out(cls, setup):
+    batches = [make_loss_batch(setup, seed) for seed in range(3)]
+    (first, *others), (outputs, *rest) = zip(*batches, strict=True)
+    inputs = keras.Input((2, *setup.output_shape[1:]))
+    model = keras.Model(inputs, MaskAfterFirstStep()(inputs))
+    model.compile(loss=cls(**setup.arguments))
+    values = [
+        model.evaluate(
+            np.stack([outputs, later], axis=1),
+            np.stack([first, last], axis=1),
+            verbose=0,
+        )
+        for last, later in zip(others, rest, strict=True)
+    ]
+    expected = loss_value(cls(**setup.arguments), first, outputs)
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@every_loss_setup
+def test_loss_of_short_floats(cls, setup, dtype):
+    y_true, y_pred = make_loss_batch(setup)
+    short = keras.ops.cast(y_pred, dtype)
+    loss = cls(**setup.arguments)
+    found = loss(y_true, short)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    expected = loss_value(loss, y_true, keras.ops.cast(short, "float32"))
+    found = keras.ops.convert_to_numpy(found)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def loss_gradient(cls, setup, y_true, y_pred, jit_compile=False):
+    """The gradient of the loss with respect to `y_pred`."""
+    identity = keras.layers.Identity()
+    loss = cls(**setup.arguments)
+    return compute_gradients(identity, y_pred, y_true, jit_compile, loss)[0]
+
+
+@pytest.mark.parametrize("residuals", ["random", "zero", "huge"])
+@every_loss_setup
+def test_loss_gradients_are_finite(cls, setup, residuals):
+    y_true, y_pred = make_loss_batch(setup)
+    if residuals == "zero":
+        y_pred[:, : y_true.shape[1]] = y_true
+    elif residuals == "huge":
+        y_true = 1e4 * y_true
+    gradient = loss_gradient(cls, setup, y_true, y_pred)
+    assert np.isfinite(gradient).all()
+    assert residuals != "random" or gradient.all()
+
+
+@pytest.mark.filterwarnings("ignore:::torch")
+@every_loss_setup
+def test_loss_gradients_with_jit_compile(cls, setup):
+    if keras.backend.backend() == "torch":
+        if not shutil.which("g++") and not shutil.which("clang++"):
+            pytest.skip("PyTorch compiles with g++ or clang++: neither found.")
+        first = next(iter(CASES[cls.__name__].setups.values()))
+        if setup != first:
+            pytest.skip(
+                "PyTorch takes 10 to 40 s to compile a step: the first setup "
+                "stands for the others."
+            )
+    batch = make_loss_batch(setup)
+    compiled = loss_gradient(cls, setup, *batch, jit_compile=True)
+    plain = loss_gradient(cls, setup, *batch)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-6)
+
+
+# ----------------------------------------------------------------------
+# Metrics
+
+
+def metric_value(metric, *batches):
+    """The result after these batches, from the beginning."""
+    metric.reset_state()
+    for batch in batches:
+        metric.update_state(*batch)
+    return keras.ops.convert_to_numpy(metric.result())
+
+
+@every_metric_setup
+def test_metric_config(cls, setup):
+    metric = cls(**setup.arguments, name="its_name")
+    config = metric.get_config()
+    names = {parameter.name for parameter in get_signature(cls)[0]}
+    assert names | {"name", "dtype"} <= set(config)
+    assert json.loads(json.dumps(config, allow_nan=False)) == config
+    again = cls.from_config(config)
+    assert again.get_config() == config
+    batch = make_metric_batch(setup)
+    assert metric_value(again, batch) == metric_value(metric, batch)
+
+
+def test_metrics_reload_in_fresh_process(tmp_path):
+    setups = {
+        f"{name}-{number}": (cls, setup)
+        for name, (cls, case) in METRICS.items()
+        for number, setup in enumerate(case.setups.values())
+    }
+    errors = reload_metrics_in_fresh_process(setups, tmp_path)
+    assert not errors, "\n".join(
+        f"{name}: {error}" for name, error in errors.items()
+    )
+
+
+@every_metric_setup
+def test_metric_in_parts_equals_metric_at_once(cls, setup):
+    y_true, y_pred = make_metric_batch(setup)
+    metric = cls(**setup.arguments)
+    untouched = metric_value(metric)
+    assert np.isfinite(untouched)
+    whole = metric_value(metric, (y_true, y_pred))
+    for ends in (range(1, 10), (1, 4)):
+        parts = np.split(y_true, ends), np.split(y_pred, ends)
+        value = metric_value(metric, *zip(*parts, strict=True))
+        np.testing.assert_allclose(value, whole, rtol=1e-5)
+    metric.reset_state()
+    assert metric_value(metric) == untouched
+    assert all(not v.numpy().any() for v in metric.variables)
+
+
+@every_metric_setup
+def test_metric_weights_count_examples(cls, setup):
+    y_true, y_pred = make_metric_batch(setup)
+    metric = cls(**setup.arguments)
+    times = np.arange(10) % 3
+    weighted = metric_value(metric, (y_true, y_pred, times.astype("float32")))
+    copies = [np.repeat(array, times, axis=0) for array in (y_true, y_pred)]
+    repeated = metric_value(metric, copies)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-5)
+    equal = metric_value(metric, (y_true, y_pred, 0.5))
+    plain = metric_value(metric, (y_true, y_pred))
+    np.testing.assert_allclose(equal, plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@every_metric_setup
+def test_metric_of_short_floats(cls, setup, dtype):
+    y_true, y_pred = make_metric_batch(setup)
+    short = keras.ops.cast(y_pred, dtype)
+    metric = cls(**setup.arguments)
+    metric.update_state(y_true, short)
+    assert keras.backend.standardize_dtype(metric.result().dtype) == "float32"
+    found = keras.ops.convert_to_numpy(metric.result())
+    exact = metric_value(metric, (y_true, keras.ops.cast(short, "float32")))
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+
+
+# Raised in PyTorch's own modules, as above.
+@pytest.mark.filterwarnings("ignore:::torch")
+@pytest.mark.parametrize("jit_compile", [False, True])
+@every_metric_setup
+def test_metric_in_evaluate(cls, setup, jit_compile):
+    if jit_compile and keras.backend.backend() == "torch":
+        if not shutil.which("g++") and not shutil.which("clang++"):
+            pytest.skip("PyTorch compiles with g++ or clang++: neither found.")
+        first = next(iter(CASES[cls.__name__].setups.values()))
+        if setup != first:
+            pytest.skip(
+                "PyTorch takes 10 to 40 s to compile a step: the first setup "
+                "stands for the others."
+            )
+    y_true, y_pred = make_metric_batch(setup)
+    metric = cls(**setup.arguments)
+    expected = metric_value(metric, (y_true, y_pred))
+    model = make_metric_model(metric, y_pred, jit_compile)
+    for batch_size in (4, 10):
+        _, value = model.evaluate(
+            y_pred, y_true, batch_size=batch_size, verbose=0
+        )
+        np.testing.assert_allclose(value, expected, rtol=1e-5)

@@ -87,3 +87,56 @@ def test_a_chosen_variant_alone_is_drawn():
     )
     labels = [line.get_label() for line in figure.axes[0].lines]
     assert labels == ["plain", "newer"]
+
+
+def make_reliability(seeds, conditions=CONDITIONS):
+    """Three bins of four, 30 and 200 examples in each seed."""
+    trials = make_trials(seeds, conditions)
+    examples = np.array([4.0, 30.0, 200.0])
+    for number, trial in enumerate(trials.trials):
+        trial["curves"] = {
+            "examples": list(examples),
+            "confidence": list(examples * [0.3, 0.5, 0.9]),
+            "hits": list(examples * [0.5, 0.5, 0.6 + 0.01 * number]),
+        }
+    return trials
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+@pytest.mark.parametrize("conditions", [CONDITIONS, {"": {}}])
+def test_reliability_is_that_of_all_seeds_together(seeds, conditions, tmp_path):
+    trials = make_reliability(seeds, conditions)
+    figure = plotting.plot_reliability(trials, variants=["plain", "newer"])
+    figure.savefig(tmp_path / "reliability.png")
+    assert (tmp_path / "reliability.png").stat().st_size > 1000
+    assert [axis.get_title() for axis in figure.axes] == list(conditions)
+    for axis, condition in zip(figure.axes, conditions, strict=True):
+        lines = {line.get_label(): line for line in axis.lines}
+        assert next(iter(lines)) == "calibrated"
+        assert "new" not in lines
+        # The first bin has ten examples from three seeds on.
+        kept = slice(None) if seeds > 2 else slice(1, None)
+        for variant in ("plain", "newer"):
+            hits = trials.curves("hits", variant, condition).sum(0)
+            shares = hits / (seeds * np.array([4, 30, 200]))
+            line = lines[variant]
+            assert np.allclose(line.get_xdata(), [0.3, 0.5, 0.9][kept])
+            assert np.allclose(line.get_ydata(), shares[kept])
+
+
+def test_reliability_bars_span_the_seeds():
+    trials = make_reliability(3, {"": {}})
+    figure = plotting.plot_reliability(trials, variants=["newer"])
+    (axis,) = figure.axes
+    bars = [line for line in axis.lines if line.get_label().startswith("_")]
+    middle, last = bars  # the first bin has too few examples in a seed
+    assert list(middle.get_ydata()) == [0.5, 0.5]
+    hits = trials.curves("hits", "newer")[:, 2] / 200
+    assert list(last.get_ydata()) == [hits.min(), hits.max()]
+
+
+def test_reliability_of_nothing_is_drawn(tmp_path):
+    trials = make_reliability(1)
+    trials.trials = []
+    figure = plotting.plot_reliability(trials)
+    figure.savefig(tmp_path / "reliability.png")

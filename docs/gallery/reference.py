@@ -13,6 +13,8 @@ from kerasrecipes.catalogue import PACKAGE, bound_names, syntax_tree
 ROOMS = {
     "layers": "Layers",
     "cells": "Recurrent cells",
+    "losses": "Losses",
+    "metrics": "Metrics",
     "callbacks": "Callbacks",
     "analysis": "Analysis of trained models",
     "datasets": "Data sets",

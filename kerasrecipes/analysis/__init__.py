@@ -1,6 +1,8 @@
 """What works on a trained model or its history, to be imported from here."""
 
+from kerasrecipes.analysis.diagnose import diagnose
 from kerasrecipes.analysis.epochs_to import epochs_to
+from kerasrecipes.analysis.find_temperature import find_temperature
 from kerasrecipes.analysis.predict_samples import predict_samples
 
-__all__ = ["epochs_to", "predict_samples"]
+__all__ = ["diagnose", "epochs_to", "find_temperature", "predict_samples"]

@@ -12,14 +12,17 @@ from kerasrecipes.datasets.clips import load_digit_clips
 from kerasrecipes.datasets.distant_cue import cut_windows, make_distant_cue
 from kerasrecipes.datasets.docstrings import load_docstrings
 from kerasrecipes.datasets.folds import FOLDS
+from kerasrecipes.datasets.gratings import make_gratings
 from kerasrecipes.datasets.hashes import data_hash
 from kerasrecipes.datasets.hidden_motif import make_hidden_motifs
+from kerasrecipes.datasets.imbalance import sample_rows, step_counts
 from kerasrecipes.datasets.photo_patches import make_photo_patches
 from kerasrecipes.datasets.series import (
     load_co2,
     load_eeg,
     load_monthly_stocks,
 )
+from kerasrecipes.datasets.signed_sums import make_signed_sums
 from kerasrecipes.datasets.two_sided import (
     make_marked_words,
     make_share_of_sum,
@@ -41,8 +44,12 @@ __all__ = [
     "load_wine",
     "make_adding_problem",
     "make_distant_cue",
+    "make_gratings",
     "make_hidden_motifs",
     "make_marked_words",
     "make_photo_patches",
     "make_share_of_sum",
+    "make_signed_sums",
+    "sample_rows",
+    "step_counts",
 ]

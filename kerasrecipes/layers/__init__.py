@@ -1,3 +1,4 @@
+from kerasrecipes.layers.append_shape_and_scale import AppendShapeAndScale
 from kerasrecipes.layers.cosine_dense import CosineDense
 from kerasrecipes.layers.drop_block_2d import DropBlock2D
 from kerasrecipes.layers.drop_connect_dense import DropConnectDense
@@ -10,6 +11,7 @@ from kerasrecipes.layers.streaming_normalization import StreamingNormalization
 from kerasrecipes.layers.weight_normalization import WeightNormalization
 
 __all__ = [
+    "AppendShapeAndScale",
     "CosineDense",
     "DropBlock2D",
     "DropConnectDense",

@@ -1,3 +1,7 @@
 """What a model is judged by, to be imported from this room."""
 
-__all__ = []
+from kerasrecipes.metrics.expected_calibration_error import (
+    ExpectedCalibrationError,
+)
+
+__all__ = ["ExpectedCalibrationError"]
