@@ -42,31 +42,41 @@ class LayerSetup:
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerCase:
+class SetupsCase:
+    """What the suite needs to know about any class with setups.
+
+    Args:
+        setups: name of a setup to `LayerSetup`, `LossSetup` or `MetricSetup`.
+            Together they give every argument of the constructor a value that
+            is not its default.
+        bad_arguments: pairs of arguments, which replace some of the first
+            setup's, and the exact message of the ValueError. The first of
+            these arguments is the one that the message names.
+    """
+
+    setups: dict
+    bad_arguments: tuple
+
+    @property
+    def arguments(self):
+        return next(iter(self.setups.values())).arguments
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCase(SetupsCase):
     """What the suite needs to know about a layer, or a recurrent cell.
 
     A cell is checked inside of `keras.layers.RNN`, with sequences as inputs.
 
     Args:
-        setups: name of a setup to `LayerSetup`. Together they give every
-            argument of the constructor a value that is not its default.
-        bad_arguments: pairs of arguments, which replace some of the first
-            setup's, and the exact message of the ValueError. The first of
-            these arguments is the one that the message names.
         passes_mask: whether the mask of the input comes out unchanged; if not,
             none comes out.
         random_at_inference: why two calls give different outputs, where they
             do; the outputs of two calls are then not compared.
     """
 
-    setups: dict
-    bad_arguments: tuple
     passes_mask: bool
     random_at_inference: str = ""
-
-    @property
-    def arguments(self):
-        return next(iter(self.setups.values())).arguments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,21 +99,8 @@ class LossSetup:
     high: float = 3.0
 
 
-@dataclasses.dataclass(frozen=True)
-class LossCase:
-    """What the suite needs to know about a loss.
-
-    Args:
-        setups: name of a setup to `LossSetup`.
-        bad_arguments: as for a layer.
-    """
-
-    setups: dict
-    bad_arguments: tuple
-
-    @property
-    def arguments(self):
-        return next(iter(self.setups.values())).arguments
+class LossCase(SetupsCase):
+    """What the suite needs to know about a loss."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,22 +118,8 @@ class MetricSetup:
     make_batch: Callable
 
 
-@dataclasses.dataclass(frozen=True)
-class MetricCase:
-    """What the suite needs to know about a metric.
-
-    Args:
-        setups: name of a setup to `MetricSetup`. Together they give every
-            argument of the constructor a value that is not its default.
-        bad_arguments: as for a layer.
-    """
-
-    setups: dict
-    bad_arguments: tuple
-
-    @property
-    def arguments(self):
-        return next(iter(self.setups.values())).arguments
+class MetricCase(SetupsCase):
+    """What the suite needs to know about a metric."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -486,34 +469,13 @@ class MaskAfterFirstStep(keras.layers.Layer):
         return ops.cumsum(mask, axis=1) < 1.5
 
 
-def reload_losses_in_fresh_process(setups, folder):
-    """The same for losses, each in a compiled model that is evaluated.
-
-    Args:
-        setups: {file name: (class, setup)}
-        folder: an empty one.
-
-    Returns:
-        {file name: what went wrong}, empty if the values are equal.
-    """
-    expected, modules = {}, {}
-    for name, (cls, setup) in setups.items():
-        inputs = keras.Input(setup.output_shape[1:])
-        model = keras.Model(inputs, keras.layers.Identity()(inputs))
-        # The optimizer has no state that a file without it could lack.
-        model.compile("sgd", cls(**setup.arguments, name="its_name"))
-        y_true, y_pred = make_loss_batch(setup)
-        expected[name] = model.evaluate(y_pred, y_true, verbose=0)
-        model.save(folder / f"{name}.keras")
-        np.save(folder / f"{name}.inputs.npy", y_pred)
-        np.save(folder / f"{name}.targets.npy", y_true)
-        modules[name] = cls.__module__
-    errors = _run_fresh_process(modules, folder)
-    for name in expected.keys() - errors.keys():
-        value = np.load(folder / f"{name}.outputs.npy")
-        if not np.allclose(value, expected[name], rtol=1e-6, atol=1e-6):
-            errors[name] = "The loss differs after loading."
-    return errors
+def make_loss_model(loss, y_pred):
+    """Returns a compiled model whose outputs are its inputs."""
+    inputs = keras.Input(y_pred.shape[1:])
+    model = keras.Model(inputs, keras.layers.Identity()(inputs))
+    # The optimizer has no state that a file without it could lack.
+    model.compile("sgd", loss)
+    return model
 
 
 def make_metric_batch(setup, examples=10, seed=0):
@@ -531,20 +493,22 @@ def make_metric_model(metric, y_pred, jit_compile=False):
     return model
 
 
-def reload_metrics_in_fresh_process(setups, folder):
-    """The same for metrics, each in a compiled model that is evaluated.
+def reload_compiled_in_fresh_process(setups, folder, make_batch, make_model):
+    """As `reload_in_fresh_process`, for losses and metrics: models evaluate.
 
     Args:
         setups: {file name: (class, setup)}
         folder: an empty one.
+        make_batch: returns targets and outputs for a setup.
+        make_model: returns a compiled model for an object and outputs.
 
     Returns:
         {file name: what went wrong}, empty if the values are equal.
     """
     expected, modules = {}, {}
     for name, (cls, setup) in setups.items():
-        y_true, y_pred = make_metric_batch(setup)
-        model = make_metric_model(cls(**setup.arguments), y_pred)
+        y_true, y_pred = make_batch(setup)
+        model = make_model(cls(**setup.arguments), y_pred)
         expected[name] = model.evaluate(y_pred, y_true, verbose=0)
         model.save(folder / f"{name}.keras")
         np.save(folder / f"{name}.inputs.npy", y_pred)
@@ -554,7 +518,7 @@ def reload_metrics_in_fresh_process(setups, folder):
     for name in expected.keys() - errors.keys():
         values = np.load(folder / f"{name}.outputs.npy")
         if not np.allclose(values, expected[name], rtol=1e-6, atol=1e-6):
-            errors[name] = "The metric differs after loading."
+            errors[name] = "The value differs after loading."
     return errors
 
 

@@ -24,12 +24,12 @@ from conformance import (
     make_inputs,
     make_layer,
     make_loss_batch,
+    make_loss_model,
     make_metric_batch,
     make_metric_model,
     make_model,
+    reload_compiled_in_fresh_process,
     reload_in_fresh_process,
-    reload_losses_in_fresh_process,
-    reload_metrics_in_fresh_process,
     run_eagerly,
     split_arguments,
     split_docstring,
@@ -68,30 +68,50 @@ METRICS = {
 
 every_class = pytest.mark.parametrize("name", CLASSES)
 every_covered_class = pytest.mark.parametrize("name", COVERED)
-every_loss_setup = pytest.mark.parametrize(
-    ("cls", "setup"),
-    [
-        pytest.param(cls, setup, id=f"{name}-{title}")
-        for name, (cls, case) in LOSSES.items()
-        for title, setup in case.setups.items()
-    ],
-)
-every_metric_setup = pytest.mark.parametrize(
-    ("cls", "setup"),
-    [
-        pytest.param(cls, setup, id=f"{name}-{title}")
-        for name, (cls, case) in METRICS.items()
-        for title, setup in case.setups.items()
-    ],
-)
-every_setup = pytest.mark.parametrize(
-    ("cls", "setup"),
-    [
-        pytest.param(cls, setup, id=f"{name}-{title}")
-        for name, (cls, case) in LAYERS.items()
-        for title, setup in case.setups.items()
-    ],
-)
+
+
+def every_setup_of(cases):
+    """Runs a test with each class of a room and each of its setups."""
+    return pytest.mark.parametrize(
+        ("cls", "setup"),
+        [
+            pytest.param(cls, setup, id=f"{name}-{title}")
+            for name, (cls, case) in cases.items()
+            for title, setup in case.setups.items()
+        ],
+    )
+
+
+every_setup = every_setup_of(LAYERS)
+every_loss_setup = every_setup_of(LOSSES)
+every_metric_setup = every_setup_of(METRICS)
+
+
+def check_reloading(cases, folder, reload, *how):
+    """Has all setups reloaded, and fails with what went wrong."""
+    setups = {
+        f"{name}-{number}": (cls, setup)
+        for name, (cls, case) in cases.items()
+        for number, setup in enumerate(case.setups.values())
+    }
+    errors = reload(setups, folder, *how)
+    assert not errors, "\n".join(
+        f"{name}: {error}" for name, error in errors.items()
+    )
+
+
+def skip_slow_compiling(cls, setup):
+    """Skips a test with PyTorch's compiler, except for the first setup."""
+    if keras.backend.backend() != "torch":
+        return
+    if not shutil.which("g++") and not shutil.which("clang++"):
+        pytest.skip("PyTorch compiles with g++ or clang++: neither found.")
+    if setup != next(iter(CASES[cls.__name__].setups.values())):
+        pytest.skip(
+            "PyTorch takes 10 to 40 s to compile a step: the first setup "
+            "stands for the others."
+        )
+
 
 # ----------------------------------------------------------------------
 # All classes
@@ -266,15 +286,7 @@ def test_config(cls, setup):
 
 
 def test_reload_in_fresh_process(tmp_path):
-    setups = {
-        f"{name}-{number}": (cls, setup)
-        for name, (cls, case) in LAYERS.items()
-        for number, setup in enumerate(case.setups.values())
-    }
-    errors = reload_in_fresh_process(setups, tmp_path)
-    assert not errors, "\n".join(
-        f"{name}: {error}" for name, error in errors.items()
-    )
+    check_reloading(LAYERS, tmp_path, reload_in_fresh_process)
 
 
 @every_setup
@@ -340,15 +352,7 @@ def test_gradients_are_finite(cls, setup, point):
 @pytest.mark.filterwarnings("ignore:::torch")
 @every_setup
 def test_training_step_with_jit_compile(cls, setup):
-    if keras.backend.backend() == "torch":
-        if not shutil.which("g++") and not shutil.which("clang++"):
-            pytest.skip("PyTorch compiles with g++ or clang++: neither found.")
-        first = next(iter(CASES[cls.__name__].setups.values()))
-        if setup != first:
-            pytest.skip(
-                "PyTorch takes 10 to 40 s to compile a step: the first setup "
-                "stands for the others."
-            )
+    skip_slow_compiling(cls, setup)
     layer = make_layer(cls, setup)
     gradients = compute_gradients(
         layer,
@@ -393,14 +397,12 @@ def test_loss_config(cls, setup):
 
 
 def test_losses_reload_in_fresh_process(tmp_path):
-    setups = {
-        f"{name}-{number}": (cls, setup)
-        for name, (cls, case) in LOSSES.items()
-        for number, setup in enumerate(case.setups.values())
-    }
-    errors = reload_losses_in_fresh_process(setups, tmp_path)
-    assert not errors, "\n".join(
-        f"{name}: {error}" for name, error in errors.items()
+    check_reloading(
+        LOSSES,
+        tmp_path,
+        reload_compiled_in_fresh_process,
+        make_loss_batch,
+        make_loss_model,
     )
 
 
@@ -480,15 +482,7 @@ def test_loss_gradients_are_finite(cls, setup, residuals):
 @pytest.mark.filterwarnings("ignore:::torch")
 @every_loss_setup
 def test_loss_gradients_with_jit_compile(cls, setup):
-    if keras.backend.backend() == "torch":
-        if not shutil.which("g++") and not shutil.which("clang++"):
-            pytest.skip("PyTorch compiles with g++ or clang++: neither found.")
-        first = next(iter(CASES[cls.__name__].setups.values()))
-        if setup != first:
-            pytest.skip(
-                "PyTorch takes 10 to 40 s to compile a step: the first setup "
-                "stands for the others."
-            )
+    skip_slow_compiling(cls, setup)
     batch = make_loss_batch(setup)
     compiled = loss_gradient(cls, setup, *batch, jit_compile=True)
     plain = loss_gradient(cls, setup, *batch)
@@ -521,14 +515,12 @@ def test_metric_config(cls, setup):
 
 
 def test_metrics_reload_in_fresh_process(tmp_path):
-    setups = {
-        f"{name}-{number}": (cls, setup)
-        for name, (cls, case) in METRICS.items()
-        for number, setup in enumerate(case.setups.values())
-    }
-    errors = reload_metrics_in_fresh_process(setups, tmp_path)
-    assert not errors, "\n".join(
-        f"{name}: {error}" for name, error in errors.items()
+    check_reloading(
+        METRICS,
+        tmp_path,
+        reload_compiled_in_fresh_process,
+        make_metric_batch,
+        make_metric_model,
     )
 
 
@@ -580,15 +572,8 @@ def test_metric_of_short_floats(cls, setup, dtype):
 @pytest.mark.parametrize("jit_compile", [False, True])
 @every_metric_setup
 def test_metric_in_evaluate(cls, setup, jit_compile):
-    if jit_compile and keras.backend.backend() == "torch":
-        if not shutil.which("g++") and not shutil.which("clang++"):
-            pytest.skip("PyTorch compiles with g++ or clang++: neither found.")
-        first = next(iter(CASES[cls.__name__].setups.values()))
-        if setup != first:
-            pytest.skip(
-                "PyTorch takes 10 to 40 s to compile a step: the first setup "
-                "stands for the others."
-            )
+    if jit_compile:
+        skip_slow_compiling(cls, setup)
     y_true, y_pred = make_metric_batch(setup)
     metric = cls(**setup.arguments)
     expected = metric_value(metric, (y_true, y_pred))

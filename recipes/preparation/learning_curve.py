@@ -76,21 +76,16 @@ def load(data: str, examples: int, seed: int) -> tuple:
     if data == "digits":
         return load_digits(examples, fold=seed, flat=True)
     if data == "docstrings":
+        encode = layers.CategoryEncoding(WORDS, output_mode="multi_hot")
         parts = load_docstrings(examples, fold=seed, words=WORDS)
-        return tuple((find_words(x), y) for x, y in parts)
+        return tuple(
+            (keras.ops.convert_to_numpy(encode(x)), y) for x, y in parts
+        )
     most, classes = LARGEST[data], 6
     x, y = make_gratings([most // classes] * classes, seed=2 * seed)
     rows = np.random.RandomState(seed).permutation(most)[:examples]
     x_test, y_test = make_gratings([300] * classes, seed=2 * seed + 1)
     return (x[rows].reshape(-1, 64), y[rows]), (x_test.reshape(-1, 64), y_test)
-
-
-def find_words(texts):
-    """Which words are in texts: zeros and ones of shape (samples, words)."""
-    found = np.zeros((len(texts), WORDS), "float32")
-    np.put_along_axis(found, texts, 1.0, axis=1)
-    found[:, :2] = 0.0  # no words: the end of a text, and rare ones
-    return found
 
 
 # %%

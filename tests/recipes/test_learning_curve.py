@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kerasrecipes.datasets import load_docstrings
 from kerasrecipes.recipes.preparation import learning_curve as recipe
 
 
@@ -34,10 +35,12 @@ def test_shapes_and_sizes(data):
     assert set(y) == set(y_test)
 
 
-def test_words_of_texts_by_hand():
-    found = recipe.find_words(np.array([[2, 7, 2, 0], [1, 3, 0, 0]]))
-    assert found.sum() == 3
-    assert found[0, 2] == found[0, 7] == found[1, 3] == 1
+def test_docstrings_are_zeros_and_ones():
+    (x, _), _ = recipe.load("docstrings", 200, seed=1)
+    assert set(np.unique(x)) == {0, 1}
+    (texts, _), _ = load_docstrings(200, fold=1, words=recipe.WORDS)
+    for row, text in zip(x, texts, strict=True):
+        assert set(np.flatnonzero(row)) == set(text)
 
 
 def test_each_size_begins_anew():
