@@ -181,6 +181,8 @@ def test_every_row_of_markdown_has_as_many_cells_as_its_head():
         (r"\frac{a + b}{c}", "(a + b) / c"),
         (r"\frac 1 T \sum_{t=1}^T \bar p_t", "1 / T Σ_(t=1)^T p\u0304_t"),
         (r"\frac \lambda n", "lambda / n"),
+        (r"\frac{\partial L}{\partial z}", "(∂L) / (∂z)"),
+        (r"\alpha \approx -\infty + 1", "alpha ≈ -∞ + 1"),
         (r"\sqrt{\frac{a}{s n}}", "sqrt(a / (s n))"),
         (r"\frac{x}{\sqrt{y^2 + 1}}", "x / (sqrt(y^2 + 1))"),
         (r"\hat\rho_j \pm \tilde{h}", "hat rho_j ± h\u0303"),

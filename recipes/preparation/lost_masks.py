@@ -3,12 +3,9 @@ Where masks get lost
 ====================
 
 A mask says which steps of a padded sequence are real. Keras hands it from layer
-to layer beside the data, as far as each layer lets it. A layer can do one of
-three things with a mask:
-
-- hand it on, because its outputs are still one for each step;
-- use it up, because it makes one output of all real steps;
-- lose it, because its authors said nothing of masks.
+to layer beside the data, as far as each layer lets it. A layer can hand it on,
+because its outputs are still one for each step; use it up, because it makes one
+output of all real steps; or lose it, because its authors said nothing of masks.
 
 What is lost is not missed: the layers behind read the padding as if it were
 data, and at most a warning has been heard. With :math:`x_t` the inputs and
