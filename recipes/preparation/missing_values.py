@@ -34,9 +34,9 @@ but where a large value goes unrecorded, the hole is information.
 
 import keras
 import numpy as np
+import sklearn.experimental.enable_iterative_imputer
 from keras import layers, ops
-from sklearn.experimental import enable_iterative_imputer  # noqa: F401
-from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 
 from kerasrecipes.datasets import FOLDS, load_breast_cancer
 from kerasrecipes.experiment import Claim, Count, Report, cook, run_trials
@@ -92,7 +92,8 @@ def make_holes(x, share: float, are_large: bool, generator):
 # Whoever fills has seen the training part alone. The autoencoder learns to
 # restore what is there from a part of it: every second value, drawn anew for
 # each of twenty copies, is taken from its inputs, and its loss counts the
-# values that are known.
+# values that are known. The iterative imputer is still on trial, so that
+# scikit-learn wants to hear that one knows it, by an import.
 
 
 def fill(way: str, x, x_test, seed: int) -> tuple:
@@ -108,7 +109,9 @@ def fill(way: str, x, x_test, seed: int) -> tuple:
     imputer = {
         "k-NN": KNNImputer(n_neighbors=10),
         # Ten rounds leave a little to change; more would be a little better.
-        "iterative": IterativeImputer(max_iter=10, tol=0.1, random_state=0),
+        "iterative": sklearn.impute.IterativeImputer(
+            max_iter=10, tol=0.1, random_state=0
+        ),
     }.get(way, SimpleImputer())
     return imputer.fit_transform(x), imputer.transform(x_test)
 
