@@ -16,12 +16,12 @@ one-hot label or target :math:`y` and :math:`t = 2 y - 1`, the notes name four:
 
 .. math::
 
-   \\text{cross-entropy:} \\; -\\textstyle\\sum_k y_k \\log p_k \\qquad
+   \\text{cross-entropy:} \\; -\\sum_k y_k \\log p_k \\qquad
    \\text{squared hinge:} \\; \\max(0, 1 - t z)^2
 
    \\text{MSE:} \\; (y - z)^2 \\qquad
-   \\text{Huber:} \\; \\tfrac12 (y - z)^2 \\text{ up to 1, then }
-   |y - z| - \\tfrac12
+   \\text{Huber:} \\; \\frac12 (y - z)^2 \\text{ up to 1, then }
+   |y - z| - \\frac12
 
 the last three averaged over the outputs. The notes take the first two for
 classes and the others for quantities. Here each meets the data that it was made

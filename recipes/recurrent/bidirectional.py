@@ -13,7 +13,7 @@ up to step :math:`t` from the left and from the right,
 
    \\overrightarrow h_t + \\overleftarrow h_t, \\quad
    \\overrightarrow h_t \\odot \\overleftarrow h_t, \\quad
-   \\tfrac 1 2 (\\overrightarrow h_t + \\overleftarrow h_t), \\quad
+   \\frac 1 2 (\\overrightarrow h_t + \\overleftarrow h_t), \\quad
    [\\overrightarrow h_t, \\overleftarrow h_t]
 
 are the merge modes sum, mul, ave and concat; None hands out both. A layer with
