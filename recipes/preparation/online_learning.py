@@ -35,11 +35,11 @@ import time
 import keras
 import numpy as np
 from keras import layers
-from matplotlib.figure import Figure
 from sklearn.linear_model import SGDClassifier
 
 from kerasrecipes.datasets import FOLDS, load_digits
 from kerasrecipes.experiment import Claim, Count, Report, cook, run_trials
+from kerasrecipes.plotting import plot_curves
 
 VARIANTS = {
     "frozen": {"learner": "frozen"},
@@ -251,35 +251,6 @@ def time_updates(seed: int) -> dict:
 # --------------
 
 
-def plot_streams(trials) -> Figure:
-    """Prequential accuracy along the stream, and where the taste changes."""
-    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
-    axes = figure.subplots(1, len(trials.conditions), sharey=True)
-    shades = ("#000000", "#0072B2", "#56B4E9", "#D55E00")
-    for axis, condition in zip(
-        np.atleast_1d(axes), trials.conditions, strict=True
-    ):
-        for variant, shade in zip(trials.variants, shades, strict=False):
-            found = trials.curves("accuracy", variant, condition)
-            if not len(found):
-                continue
-            place = (np.arange(found.shape[1]) + 0.5) / found.shape[1]
-            axis.plot(place, found.mean(0), color=shade, label=variant)
-            low, high = found.min(0), found.max(0)
-            axis.fill_between(place, low, high, color=shade, alpha=0.12)
-        axis.axvline(0.5, color="#8C8C8C", linestyle=":")
-        axis.set_title(condition, fontsize=10)
-        axis.set_xlabel("part of the stream that has passed")
-        axis.spines[["top", "right"]].set_visible(False)
-    np.atleast_1d(axes)[0].set_ylabel("share of right answers")
-    np.atleast_1d(axes)[0].legend(frameon=False, fontsize=8)
-    figure.supxlabel(
-        "line: mean of the seeds, band: their range, dots: the taste changes",
-        fontsize=9,
-    )
-    return figure
-
-
 def main(examples: Count = 4000, seeds: Count = 3) -> Report:
     """Compares learners on a stream that changes, seed by seed.
 
@@ -340,12 +311,20 @@ def main(examples: Count = 4000, seeds: Count = 3) -> Report:
             times.is_above("partial_fit / fit", 1.0)
         ),
     }
+    figure = plot_curves(
+        trials,
+        "accuracy",
+        xlabel="twentieth part of the stream; dotted: the taste changes",
+        ylabel="share of right answers",
+    )
+    for axis in figure.axes:
+        axis.axvline(10.5, color="#8C8C8C", linestyle=":")
     return Report(
         trials.table("accuracy", "before", "lost at once", "lost for good"),
         times.table(
             "updates/s by fit", "fit / train_on_batch", "partial_fit / fit"
         ),
-        plot_streams(trials),
+        figure,
         *(Claim(text, found, NOTES) for text, found in claims.items()),
     )
 
