@@ -25,6 +25,13 @@ def test_each_length_as_often_as_any_other():
     assert np.bincount(lengths)[4:].tolist() == [100] * 13
 
 
+def test_strict_curricula_are_sorted():
+    _, _, easy = lessons(0.0)
+    _, _, hard = lessons(0.0, is_reversed=True)
+    assert np.all(np.diff(easy) >= 0)
+    assert np.all(np.diff(hard) <= 0)
+
+
 def test_a_random_order_is_no_curriculum():
     _, _, lengths = lessons(1.0)
     # A correlation of 1,300 random pairs has a standard error of 0.028.
