@@ -309,7 +309,7 @@ def main(steps: Count = 200, seeds: Count = 3) -> Report:
         "Divided by shares, posteriors are those for equal shares": "posterior",
         "Thresholding leaves the ROC AUC of two classes alone": "two classes",
         "Division alone leaves the ROC AUC of several classes": "divided",
-        "Split after copying, no rare row held back is unseen": "unseen",
+        "Held back after copying, every rare row was trained on": "unseen",
     }
     claims = {  # Counts and ranks; quotients in float64.
         text: facts.agrees(name, 0, within=1e-12)
@@ -332,7 +332,7 @@ def main(steps: Count = 200, seeds: Count = 3) -> Report:
             "Oversampling is better than none by F1": (
                 trials.is_higher("F1", than="none", **over)
             ),
-            "Oversampling does not overfit, by over 2 points of gap": (
+            "Oversampling does not overfit: a gap at most 2 points wider": (
                 trials.is_lower("gap", than="none", by=-0.02, **over)
             ),
             "Undersampling loses to none by ROC AUC at 1 to 10": (
