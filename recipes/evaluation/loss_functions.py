@@ -20,8 +20,8 @@ one-hot label or target :math:`y` and :math:`t = 2 y - 1`, the notes name four:
    \\text{squared hinge:} \\; \\max(0, 1 - t z)^2
 
    \\text{MSE:} \\; (y - z)^2 \\qquad
-   \\text{Huber:} \\; \\frac12 (y - z)^2 \\text{ up to 1, then }
-   |y - z| - \\frac12
+   \\text{Huber:} \\; \\frac{1}{2} (y - z)^2 \\text{ up to 1, then }
+   |y - z| - \\frac{1}{2}
 
 the last three averaged over the outputs. The notes take the first two for
 classes and the others for quantities. Here each meets the data that it was made

@@ -121,7 +121,8 @@ def predict(model: keras.Model, x):
 # ---------
 # Put your own data in the first line: x of shape (samples, 12), y zeros and
 # ones of shape (samples, 4). Softmax is what should not be here: its
-# probabilities exclude each other.
+# probabilities exclude each other. "accuracy" is a trap: of several labels, it
+# asks whether the *largest* of a row is at the right place.
 
 
 def train(seed: int, steps: int, correlation: float, **network) -> dict:
@@ -131,15 +132,19 @@ def train(seed: int, steps: int, correlation: float, **network) -> dict:
     keras.utils.set_random_seed(seed)
     model = build_model(**network)
     kind = "categorical" if "activation" in network else "binary"
-    model.compile(keras.optimizers.Adam(0.01), f"{kind}_crossentropy")
+    loss = f"{kind}_crossentropy"
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
     # With all variables there, TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     rows = np.resize(np.random.permutation(300), steps * 25)
     model.fit(np.hstack([x, y])[rows], y[rows], batch_size=25, verbose=0)
     said = predict(model, x_test)
+    wrong = hamming_loss(y_test, said)
+    _, reported = model.evaluate(np.hstack([x_test, y_test]), y_test, verbose=0)
     return {
         "subset accuracy": accuracy_score(y_test, said),
-        "Hamming loss": hamming_loss(y_test, said),
+        "Hamming loss": wrong,
+        "accuracy off": abs(reported - (1 - wrong)),
         "macro F1": f1_score(y_test, said, average="macro", zero_division=0),
         "micro F1": f1_score(y_test, said, average="micro", zero_division=0),
     }
@@ -192,8 +197,7 @@ def train_heads(seed: int, steps: int, is_shared: bool, in_grey_levels=False):
 # --------
 # In a stream every row is first a test and then a lesson: its *prequential*
 # accuracy. `fit` scores a batch before it learns from it, so one epoch in order
-# is all it takes. Name the metric in full, for "accuracy" is a trap: of several
-# labels, it asks whether the *largest* of a row is at the right place.
+# is all it takes.
 
 
 def train_on_stream(seed: int, steps: int, batch: int) -> dict:
@@ -203,11 +207,9 @@ def train_on_stream(seed: int, steps: int, batch: int) -> dict:
     keras.utils.set_random_seed(seed)
     model = build_model("shared")
     loss, rate = "binary_crossentropy", keras.optimizers.SGD(0.1)
-    model.compile(rate, loss, metrics=["binary_accuracy", "accuracy"])
+    model.compile(rate, loss, metrics=["binary_accuracy"])
     said = model.fit(given, y, batch, shuffle=False, verbose=0).history
-    right = said["binary_accuracy"][0]
-    off = abs(said["accuracy"][0] - right)
-    return {"labels right": right, "accuracy off": off}
+    return {"labels right": said["binary_accuracy"][0]}
 
 
 # %%
@@ -294,7 +296,7 @@ def main(steps: Count = 300, seeds: Count = 3) -> Report:
             trials.is_lower(rows, softmax, than="shared", by=0.1, at=alike)
         ),
         "Keras' accuracy is over 10 points off the share of labels right": (
-            streams.is_above("accuracy off", 0.1, "shared")
+            trials.is_above("accuracy off", 0.1, "shared")
         ),
         "A trunk shared with the ink tells digits better": (
             two.is_higher("accuracy", "shared", than="a trunk each")
@@ -313,7 +315,7 @@ def main(steps: Count = 300, seeds: Count = 3) -> Report:
     return Report(
         trials.table(rows, "Hamming loss", "macro F1", "micro F1"),
         two.table("accuracy", "error of the ink"),
-        streams.table("labels right", "accuracy off"),
+        streams.table("labels right"),
         plot_differences(trials, rows, xlabel="share of rows all right"),
         *(Claim(text, found, notes) for text, found in claims.items()),
     )

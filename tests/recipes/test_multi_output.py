@@ -180,7 +180,23 @@ def test_a_stream_is_tested_before_it_is_learned(monkeypatch):
         model.train_on_batch(given[[k]], y[[k]])
     right = np.mean((np.array(p) > 0.5) == y)
     assert found["labels right"] == pytest.approx(right, abs=1e-6)
-    largest = np.mean(np.argmax(p, axis=-1) == y.argmax(-1))
+
+
+def test_accuracy_asks_for_the_largest_of_a_row(monkeypatch):
+    """What Keras reports under that name, of labels that are counted here."""
+    built = []
+    build = recipe.build_model
+
+    def build_and_keep(**network):
+        built.append(build(**network))
+        return built[0]
+
+    monkeypatch.setattr(recipe, "build_model", build_and_keep)
+    found = recipe.train(seed=0, steps=3, correlation=0.8, trunk="shared")
+    x, y = (part[300:] for part in recipe.make_labels(2300, 0.8, 0))
+    p = ops.convert_to_numpy(built[0](np.hstack([x, y])))
+    largest = np.mean(p.argmax(axis=-1) == y.argmax(axis=-1))
+    right = np.mean((p > 0.5) == y)
     assert found["accuracy off"] == pytest.approx(
         abs(largest - right), abs=1e-6
     )
