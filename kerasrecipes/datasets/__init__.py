@@ -9,6 +9,7 @@ from kerasrecipes.datasets.bundled import (
     load_wine,
 )
 from kerasrecipes.datasets.clips import load_digit_clips
+from kerasrecipes.datasets.copy_memory import make_copy_memory
 from kerasrecipes.datasets.distant_cue import cut_windows, make_distant_cue
 from kerasrecipes.datasets.docstrings import load_docstrings
 from kerasrecipes.datasets.folds import FOLDS
@@ -17,6 +18,7 @@ from kerasrecipes.datasets.hashes import data_hash
 from kerasrecipes.datasets.hidden_motif import make_hidden_motifs
 from kerasrecipes.datasets.imbalance import sample_rows, step_counts
 from kerasrecipes.datasets.photo_patches import make_photo_patches
+from kerasrecipes.datasets.sequential_digits import load_sequential_digits
 from kerasrecipes.datasets.series import (
     load_co2,
     load_eeg,
@@ -41,8 +43,10 @@ __all__ = [
     "load_eeg",
     "load_iris",
     "load_monthly_stocks",
+    "load_sequential_digits",
     "load_wine",
     "make_adding_problem",
+    "make_copy_memory",
     "make_distant_cue",
     "make_gratings",
     "make_hidden_motifs",
