@@ -18,6 +18,7 @@ SIGNS = {
     r"\\+partial *": "∂",
     r"\\+approx": "≈ ",
     r"\\+infty": "∞ ",
+    r"\\+prod": "Π",
     r"\\+sum": "Σ",
     r"\\+cdot": "· ",
     r"\\+le": "<= ",

@@ -180,6 +180,7 @@ def test_every_row_of_markdown_has_as_many_cells_as_its_head():
     [
         (r"\frac{a + b}{c}", "(a + b) / c"),
         (r"\frac 1 T \sum_{t=1}^T \bar p_t", "1 / T Σ_(t=1)^T p\u0304_t"),
+        (r"\prod_{s=1}^t U", "Π_(s=1)^t U"),
         (r"\frac \lambda n", "lambda / n"),
         (r"\frac{\partial L}{\partial z}", "(∂L) / (∂z)"),
         (r"\alpha \approx -\infty + 1", "alpha ≈ -∞ + 1"),

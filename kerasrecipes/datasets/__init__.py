@@ -12,6 +12,10 @@ from kerasrecipes.datasets.clips import load_digit_clips
 from kerasrecipes.datasets.copy_memory import make_copy_memory
 from kerasrecipes.datasets.distant_cue import cut_windows, make_distant_cue
 from kerasrecipes.datasets.docstrings import load_docstrings
+from kerasrecipes.datasets.expressions import (
+    expression_signs,
+    make_expressions,
+)
 from kerasrecipes.datasets.folds import FOLDS
 from kerasrecipes.datasets.gratings import make_gratings
 from kerasrecipes.datasets.hashes import data_hash
@@ -34,6 +38,7 @@ __all__ = [
     "FOLDS",
     "cut_windows",
     "data_hash",
+    "expression_signs",
     "load_breast_cancer",
     "load_co2",
     "load_diabetes",
@@ -48,6 +53,7 @@ __all__ = [
     "make_adding_problem",
     "make_copy_memory",
     "make_distant_cue",
+    "make_expressions",
     "make_gratings",
     "make_hidden_motifs",
     "make_marked_words",
