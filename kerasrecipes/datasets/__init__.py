@@ -1,6 +1,7 @@
 """Data that needs no network: real sets in ten folds, and generators."""
 
 from kerasrecipes.datasets.adding_problem import make_adding_problem
+from kerasrecipes.datasets.additions import make_additions
 from kerasrecipes.datasets.bundled import (
     load_breast_cancer,
     load_diabetes,
@@ -51,6 +52,7 @@ __all__ = [
     "load_sequential_digits",
     "load_wine",
     "make_adding_problem",
+    "make_additions",
     "make_copy_memory",
     "make_distant_cue",
     "make_expressions",
