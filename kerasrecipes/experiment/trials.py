@@ -503,12 +503,16 @@ class Table:
 def _spread(values: list[float]) -> str:
     if not values:
         return "failed"
-    mean, deviation = float(np.mean(values)), float(np.std(values))
-    if deviation == 0:
-        text = f"{mean:.4g}" + " ± 0" * (len(values) > 1)
+    mean = float(np.mean(values))
+    # Equal numbers may have a mean that is off by a rounding.
+    if np.ptp(values) <= 1e-12 * abs(mean):
+        text = f"{mean:,.0f}" if mean == int(mean) else f"{mean:.4g}"
+        text += " ± 0" * (len(values) > 1)
     else:
         deviation = float(np.std(values, ddof=1))
         # Two digits of the deviation say how many of the mean mean anything.
-        digits = min(max(1 - int(np.floor(np.log10(deviation))), 0), 6)
-        text = f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
+        digits = max(1 - int(np.floor(np.log10(deviation))), 0)
+        is_tiny = digits > 6 and abs(mean) < 1e-4
+        style = ".1e" if is_tiny else f",.{min(digits, 6)}f"
+        text = f"{mean:{style}} ± {deviation:{style}}"
     return text.replace("-", "−")
