@@ -66,7 +66,8 @@ class SetupsCase:
 class LayerCase(SetupsCase):
     """What the suite needs to know about a layer, or a recurrent cell.
 
-    A cell is checked inside of `keras.layers.RNN`, with sequences as inputs.
+    A cell is checked inside of `keras.layers.RNN`, with sequences as inputs:
+    of three steps at least, since some of them are masked.
 
     Args:
         passes_mask: whether the mask of the input comes out unchanged; if not,
@@ -323,12 +324,48 @@ def make_layer(cls, setup, **more):
     """
     keras.utils.set_random_seed(0)
     layer = as_layer(cls(**setup.arguments, **more), **more)
-    layer.build(setup.input_shape)
+    return build_and_shift(layer, setup.input_shape)
+
+
+def build_and_shift(layer, input_shape):
+    """Builds a layer, and moves its weights from their initial values."""
+    layer.build(input_shape)
     generator = np.random.default_rng(1)
     for weight in layer.weights:
         # Positive, since a weight may hold a variance.
         weight.assign_add(generator.uniform(0.1, 0.2, weight.shape))
     return layer
+
+
+def is_cell(cls):
+    """Whether a class is a recurrent cell, which `keras.layers.RNN` runs."""
+    return "states" in inspect.signature(cls.call).parameters
+
+
+def make_mask(setup):
+    """Returns a mask: every other sequence is whole, two steps lack in others.
+
+    Two lengths, no more, since JAX compiles a loop anew for each.
+    """
+    batch, steps, _ = setup.input_shape
+    lengths = steps - 2 * (1 - np.arange(batch) % 2)
+    return np.arange(steps) < lengths[:, None]
+
+
+def run_recurrent(layer, inputs, mask=None, states=None):
+    """Returns outputs and states of a recurrent layer, a flat list of arrays.
+
+    Args:
+        layer: with or without `return_state`.
+        inputs: array.
+        mask: array of booleans. Optional.
+        states: initial ones, as the layer returns them. Optional.
+    """
+    more = {} if mask is None else {"mask": ops.convert_to_tensor(mask)}
+    if states is not None:
+        more["initial_state"] = states
+    found = layer(ops.convert_to_tensor(inputs), **more)
+    return [ops.convert_to_numpy(part) for part in keras.tree.flatten(found)]
 
 
 def make_model(layer, setup):

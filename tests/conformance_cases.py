@@ -52,6 +52,100 @@ BAD_BATCH_NORM_LSTM = (
         "Received: epsilon=-0.001",
     ),
 )
+GATED_CELL = {
+    "units": 3,
+    "activation": "softsign",
+    "recurrent_activation": "hard_sigmoid",
+    "kernel_initializer": "he_normal",
+    "recurrent_initializer": "glorot_uniform",
+}
+GATED_LSTM_CELL = {**GATED_CELL, "unit_forget_bias": False}
+BAD_GATED_CELL = (
+    (
+        {"units": 0},
+        "Invalid value for argument `units`: expected a positive integer. "
+        "Received: units=0",
+    ),
+    (
+        {"activation": "softest"},
+        "Invalid value for argument `activation`: expected None or a Keras "
+        "activation. Received: activation='softest'",
+    ),
+    (
+        {"recurrent_activation": "softest"},
+        "Invalid value for argument `recurrent_activation`: expected None or a "
+        "Keras activation. Received: recurrent_activation='softest'",
+    ),
+    (
+        {"use_bias": 1},
+        "Invalid value for argument `use_bias`: expected a boolean. Received: "
+        "use_bias=1",
+    ),
+    (
+        {"kernel_initializer": "gated"},
+        "Invalid value for argument `kernel_initializer`: expected a Keras "
+        "initializer. Received: kernel_initializer='gated'",
+    ),
+    (
+        {"recurrent_initializer": None},
+        "Invalid value for argument `recurrent_initializer`: expected a Keras "
+        "initializer. Received: recurrent_initializer=None",
+    ),
+)
+BAD_GATED_LSTM_CELL = (
+    *BAD_GATED_CELL,
+    (
+        {"unit_forget_bias": 1},
+        "Invalid value for argument `unit_forget_bias`: expected a boolean. "
+        "Received: unit_forget_bias=1",
+    ),
+)
+POOLED_RNN = {
+    "return_sequences": True,
+    "zero_output_for_mask": True,
+}
+BAD_POOLED_RNN = (
+    (
+        {"units": 0},
+        "Invalid value for argument `units`: expected a positive integer. "
+        "Received: units=0",
+    ),
+    *(
+        (
+            {name: 1},
+            f"Invalid value for argument `{name}`: expected a boolean. "
+            f"Received: {name}=1",
+        )
+        for name in (
+            "return_sequences",
+            "return_state",
+            "go_backwards",
+            "zero_output_for_mask",
+        )
+    ),
+)
+BAD_SRU = (
+    (
+        {"forget_bias": None},
+        "Invalid value for argument `forget_bias`: expected a finite number. "
+        "Received: forget_bias=None",
+    ),
+    (
+        {"highway_bias": float("inf")},
+        "Invalid value for argument `highway_bias`: expected a finite number. "
+        "Received: highway_bias=inf",
+    ),
+    (
+        {"rescale": None},
+        "Invalid value for argument `rescale`: expected a boolean. Received: "
+        "rescale=None",
+    ),
+    (
+        {"recurrent_gates": "yes"},
+        "Invalid value for argument `recurrent_gates`: expected a boolean. "
+        "Received: recurrent_gates='yes'",
+    ),
+)
 
 
 class NewLayer(Mapping):
@@ -61,23 +155,59 @@ class NewLayer(Mapping):
 
     Args:
         make: returns a layer.
+        wrapped: name of the argument that it is. Defaults to `"layer"`.
         **others: the other arguments.
     """
 
-    def __init__(self, make, **others):
-        self.make, self.others = make, others
+    def __init__(self, make, wrapped="layer", /, **others):
+        self.make, self.wrapped, self.others = make, wrapped, others
 
     def __getitem__(self, name):
-        return self.make() if name == "layer" else self.others[name]
+        return self.make() if name == self.wrapped else self.others[name]
 
     def __iter__(self):
-        return iter(["layer", *self.others])
+        return iter([self.wrapped, *self.others])
 
     def __len__(self):
         return 1 + len(self.others)
 
 
 CASES = {
+    "AblatedLSTMCell": LayerCase(
+        setups={
+            "no input gate": LayerSetup(
+                {
+                    **GATED_LSTM_CELL,
+                    "gates": ["forget", "output"],
+                    "output_activation": None,
+                },
+                (3, 4, 2),
+            ),
+            "no gates": LayerSetup(
+                {"units": 2, "gates": [], "use_bias": False}, (4, 3, 3)
+            ),
+        },
+        bad_arguments=(
+            *BAD_GATED_LSTM_CELL,
+            (
+                {"gates": "input"},
+                "Invalid value for argument `gates`: expected a list of some "
+                "of ('input', 'forget', 'output'). Received: gates='input'",
+            ),
+            (
+                {"gates": ["input", "reset"]},
+                "Invalid value for argument `gates`: expected a list of some "
+                "of ('input', 'forget', 'output'). Received: "
+                "gates=['input', 'reset']",
+            ),
+            (
+                {"output_activation": "softest"},
+                "Invalid value for argument `output_activation`: expected None "
+                "or a Keras activation. Received: output_activation='softest'",
+            ),
+        ),
+        passes_mask=True,
+    ),
     "AdaptiveRobustLikelihood": LossCase(
         setups={
             "one output": LossSetup({}, (4, 1), (4, 3), low=0.3, high=1.7),
@@ -221,6 +351,14 @@ CASES = {
                 "Keras initializer. Received: kernel_initializer=None",
             ),
         ),
+        passes_mask=True,
+    ),
+    "CoupledGateLSTMCell": LayerCase(
+        setups={
+            "other activations": LayerSetup(GATED_LSTM_CELL, (3, 4, 2)),
+            "no bias": LayerSetup({"units": 4, "use_bias": False}, (4, 3, 3)),
+        },
+        bad_arguments=BAD_GATED_LSTM_CELL,
         passes_mask=True,
     ),
     "DropBlock2D": LayerCase(
@@ -659,6 +797,14 @@ CASES = {
         ),
         passes_mask=False,
     ),
+    "MGUCell": LayerCase(
+        setups={
+            "other activations": LayerSetup(GATED_CELL, (3, 4, 2)),
+            "no bias": LayerSetup({"units": 4, "use_bias": False}, (4, 3, 3)),
+        },
+        bad_arguments=BAD_GATED_CELL,
+        passes_mask=True,
+    ),
     "MonteCarloDropout": LayerCase(
         setups={
             "a mask a unit": LayerSetup({"rate": 0.3, "seed": 7}, (3, 6, 5)),
@@ -732,6 +878,96 @@ CASES = {
         passes_mask=True,
         random_at_inference="Each call draws another mask: it is made for that",
     ),
+    "MutatedCell": LayerCase(
+        setups={
+            "first": LayerSetup({"units": 4, "use_bias": False}, (4, 3, 3)),
+            "second": LayerSetup({**GATED_CELL, "kind": 2}, (3, 4, 2)),
+            "third": LayerSetup({"units": 2, "kind": 3}, (3, 4, 2)),
+        },
+        bad_arguments=(
+            *BAD_GATED_CELL,
+            (
+                {"kind": 4},
+                "Invalid value for argument `kind`: expected 1, 2 or 3. "
+                "Received: kind=4",
+            ),
+        ),
+        passes_mask=True,
+    ),
+    "PeepholeLSTMCell": LayerCase(
+        setups={
+            "other activations": LayerSetup(
+                {**GATED_LSTM_CELL, "peephole_initializer": "ones"}, (3, 4, 2)
+            ),
+            "no bias": LayerSetup({"units": 4, "use_bias": False}, (4, 3, 3)),
+        },
+        bad_arguments=(
+            *BAD_GATED_LSTM_CELL,
+            (
+                {"peephole_initializer": "holes"},
+                "Invalid value for argument `peephole_initializer`: expected a "
+                "Keras initializer. Received: peephole_initializer='holes'",
+            ),
+        ),
+        passes_mask=True,
+    ),
+    "QRNN": LayerCase(
+        setups={
+            "three steps": LayerSetup(
+                {
+                    **POOLED_RNN,
+                    "units": 4,
+                    "window": 3,
+                    "pooling": "ifo",
+                    "activation": "softsign",
+                    "forget_bias": 1.5,
+                    "zoneout": 0.3,
+                    "seed": 7,
+                },
+                (3, 5, 2),
+            ),
+            "backwards, one step": LayerSetup(
+                {
+                    "units": 3,
+                    "window": 1,
+                    "pooling": "f",
+                    "return_sequences": True,
+                    "go_backwards": True,
+                },
+                (4, 3, 3),
+            ),
+        },
+        bad_arguments=(
+            *BAD_POOLED_RNN,
+            (
+                {"window": 0},
+                "Invalid value for argument `window`: expected a positive "
+                "integer. Received: window=0",
+            ),
+            (
+                {"pooling": "of"},
+                "Invalid value for argument `pooling`: expected 'f', 'fo' or "
+                "'ifo'. Received: pooling='of'",
+            ),
+            (
+                {"activation": "softest"},
+                "Invalid value for argument `activation`: expected None or a "
+                "Keras activation. Received: activation='softest'",
+            ),
+            BAD_SRU[0],
+            (
+                {"zoneout": 1},
+                "Invalid value for argument `zoneout`: expected a number at "
+                "least 0 and below 1. Received: zoneout=1",
+            ),
+            (
+                {"seed": -1},
+                "Invalid value for argument `seed`: expected None or a "
+                "non-negative integer. Received: seed=-1",
+            ),
+        ),
+        passes_mask=True,
+    ),
     "ResetStates": CallbackCase(
         arguments={"every": 4},
         bad_arguments=(
@@ -761,6 +997,49 @@ CASES = {
                 "`every` is None. Received: each_epoch=False",
             ),
         ),
+    ),
+    "SRU": LayerCase(
+        setups={
+            "four parts": LayerSetup(
+                {
+                    **POOLED_RNN,
+                    "units": 4,
+                    "forget_bias": 1.5,
+                    "highway_bias": -1.0,
+                    "recurrent_gates": False,
+                },
+                (3, 4, 2),
+            ),
+            "backwards, three parts": LayerSetup(
+                {
+                    "units": 3,
+                    "rescale": False,
+                    "return_sequences": True,
+                    "go_backwards": True,
+                },
+                (4, 3, 3),
+            ),
+        },
+        bad_arguments=(*BAD_POOLED_RNN, *BAD_SRU),
+        passes_mask=True,
+    ),
+    "SRUCell": LayerCase(
+        setups={
+            "four parts": LayerSetup(
+                {
+                    "units": 4,
+                    "forget_bias": 1.5,
+                    "highway_bias": -1.0,
+                    "recurrent_gates": False,
+                },
+                (3, 4, 2),
+            ),
+            "three parts": LayerSetup(
+                {"units": 3, "rescale": False}, (4, 3, 3)
+            ),
+        },
+        bad_arguments=(BAD_POOLED_RNN[0], *BAD_SRU),
+        passes_mask=True,
     ),
     "StreamingNormalization": LayerCase(
         setups={
@@ -912,6 +1191,53 @@ CASES = {
                 "Invalid value for argument `scale_initializer`: expected "
                 "None or a Keras initializer. Received: "
                 "scale_initializer='length'",
+            ),
+        ),
+        passes_mask=True,
+    ),
+    "ZoneoutCell": LayerCase(
+        setups={
+            "LSTM, a rate each": LayerSetup(
+                NewLayer(
+                    lambda: keras.layers.LSTMCell(3),
+                    "cell",
+                    rate=[0.3, 0.0],
+                    seed=7,
+                ),
+                (3, 4, 2),
+            ),
+            "GRU": LayerSetup(
+                NewLayer(lambda: keras.layers.GRUCell(4), "cell"), (4, 3, 3)
+            ),
+        },
+        bad_arguments=(
+            (
+                {"cell": 3},
+                "Invalid value for argument `cell`: expected a recurrent cell, "
+                "no stack, without dropout of its own. Received: cell=3",
+            ),
+            (
+                {"rate": 1.5},
+                "Invalid value for argument `rate`: expected a number from 0 "
+                "to 1, or a list of one for each of the cell's 2 states. "
+                "Received: rate=1.5",
+            ),
+            (
+                {"rate": [0.5, -0.1]},
+                "Invalid value for argument `rate`: expected a number from 0 "
+                "to 1, or a list of one for each of the cell's 2 states. "
+                "Received: rate=[0.5, -0.1]",
+            ),
+            (
+                {"rate": [0.5]},
+                "Invalid value for argument `rate`: expected a number from 0 "
+                "to 1, or a list of one for each of the cell's 2 states. "
+                "Received: rate=[0.5]",
+            ),
+            (
+                {"seed": -1},
+                "Invalid value for argument `seed`: expected None or a "
+                "non-negative integer. Received: seed=-1",
             ),
         ),
         passes_mask=True,

@@ -13,6 +13,7 @@ from kerasrecipes.datasets.clips import load_digit_clips
 from kerasrecipes.datasets.copy_memory import make_copy_memory
 from kerasrecipes.datasets.distant_cue import cut_windows, make_distant_cue
 from kerasrecipes.datasets.docstrings import load_docstrings
+from kerasrecipes.datasets.eeg_ahead import load_eeg_ahead
 from kerasrecipes.datasets.expressions import (
     expression_signs,
     make_expressions,
@@ -47,6 +48,7 @@ __all__ = [
     "load_digits",
     "load_docstrings",
     "load_eeg",
+    "load_eeg_ahead",
     "load_iris",
     "load_monthly_stocks",
     "load_sequential_digits",

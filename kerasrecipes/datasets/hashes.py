@@ -8,7 +8,11 @@ from kerasrecipes.datasets.docstrings import read_docstrings
 from kerasrecipes.datasets.series import SERIES, read_series
 
 # Data sets that are made of another one by a rule.
-_SOURCES = {"digit_clips": "digits", "sequential_digits": "digits"}
+_SOURCES = {
+    "digit_clips": "digits",
+    "eeg_ahead": "eeg",
+    "sequential_digits": "digits",
+}
 
 
 def data_hash(name):
@@ -16,10 +20,10 @@ def data_hash(name):
 
     Args:
         name: string, one of `"breast_cancer"`, `"co2"`, `"diabetes"`,
-            `"digit_clips"`, `"digits"`, `"docstrings"`, `"eeg"`, `"iris"`,
-            `"monthly_stocks"`, `"sequential_digits"`, `"wine"`. The docstrings
-            are those of the installed packages, and change with their
-            versions.
+            `"digit_clips"`, `"digits"`, `"docstrings"`, `"eeg"`,
+            `"eeg_ahead"`, `"iris"`, `"monthly_stocks"`, `"sequential_digits"`,
+            `"wine"`. The docstrings are those of the installed packages, and
+            change with their versions.
 
     Returns:
         A string of 64 hexadecimal digits, over the type, the shape and the

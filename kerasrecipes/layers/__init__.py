@@ -7,10 +7,13 @@ from kerasrecipes.layers.local_response_normalization import (
 )
 from kerasrecipes.layers.locally_connected_1d import LocallyConnected1D
 from kerasrecipes.layers.monte_carlo_dropout import MonteCarloDropout
+from kerasrecipes.layers.pooled_rnn import QRNN, SRU
 from kerasrecipes.layers.streaming_normalization import StreamingNormalization
 from kerasrecipes.layers.weight_normalization import WeightNormalization
 
 __all__ = [
+    "QRNN",
+    "SRU",
     "AppendShapeAndScale",
     "CosineDense",
     "DropBlock2D",

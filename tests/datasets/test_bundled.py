@@ -221,7 +221,7 @@ def test_unknown_names_are_refused(name):
     message = (
         "Invalid value for argument `name`: expected one of 'breast_cancer', "
         "'co2', 'diabetes', 'digit_clips', 'digits', 'docstrings', 'eeg', "
-        "'iris', 'monthly_stocks', 'sequential_digits', 'wine'. "
+        "'eeg_ahead', 'iris', 'monthly_stocks', 'sequential_digits', 'wine'. "
         f"Received: name={name!r}"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
