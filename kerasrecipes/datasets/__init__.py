@@ -9,6 +9,7 @@ from kerasrecipes.datasets.bundled import (
     load_iris,
     load_wine,
 )
+from kerasrecipes.datasets.characters import CHARACTERS, load_characters
 from kerasrecipes.datasets.clips import load_digit_clips
 from kerasrecipes.datasets.copy_memory import make_copy_memory
 from kerasrecipes.datasets.distant_cue import cut_windows, make_distant_cue
@@ -37,11 +38,13 @@ from kerasrecipes.datasets.two_sided import (
 )
 
 __all__ = [
+    "CHARACTERS",
     "FOLDS",
     "cut_windows",
     "data_hash",
     "expression_signs",
     "load_breast_cancer",
+    "load_characters",
     "load_co2",
     "load_diabetes",
     "load_digit_clips",

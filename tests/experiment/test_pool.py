@@ -246,6 +246,8 @@ def test_ctrl_c_while_the_workers_start(tmp_path):
     assert wait_until(lambda: len(workers(process)) == 2), errors(recipe)
     # From their first moment: else each prints where its imports were.
     assert all(map(is_deaf_to_ctrl_c, workers(process)))
+    # They inherit it from their parent, which is deaf while it starts them.
+    assert wait_until(lambda: not is_deaf_to_ctrl_c(process.pid))
     os.killpg(process.pid, signal.SIGINT)
     check_stopped(recipe, process)
 
