@@ -7,6 +7,7 @@ from kerasrecipes.datasets.docstrings import read_docstrings
 from kerasrecipes.datasets.folds import fold_indices
 
 CHARACTERS = "\n abcdefghijklmnopqrstuvwxyz"
+"""What texts are made of, each character at the place of its number."""
 _VALIDATION = 400  # docstrings
 
 

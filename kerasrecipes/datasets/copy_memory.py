@@ -10,11 +10,11 @@ def make_copy_memory(sequences, gap, length=10, symbols=8, seed=0):
 
     A sequence has `length` random symbols, then blanks, then a sign that says
     "now", then blanks again. The answer is blank up to the sign, and after it
-    the symbols. With `length=3`, `gap=4`, a dot for the blank and `!` for the
+    the symbols. With `length=3`, `gap=4`, a dot for the blank and `+` for the
     sign:
 
     ```
-    x:  b a c . . . ! . . .
+    x:  b a c . . . + . . .
     y:  . . . . . . . b a c
     ```
 

@@ -28,8 +28,8 @@ def load_eeg_ahead(fold=0):
             tests on span `s % 10`. Defaults to `0`.
 
     Returns:
-        `past, ahead`: float32 of shape `(400 + 40 * (fold % 10), 4)` and
-        `(40, 4)`.
+        `past, ahead`: float32 of shapes `(n, 4)` and `(40, 4)`, with 400
+        samples before the first span and 40 more before each later one.
 
     Raises:
         ValueError: if `fold` is no integer or negative, or if the file of
@@ -38,7 +38,7 @@ def load_eeg_ahead(fold=0):
 
     Reference:
         - `data/eeg.md`: origin, licence and units.
-        - [Tashman, 2000](https://doi.org/10.1016/S0169-2070(00)00065-0):
+        - [Tashman, 2000](https://doi.org/10.1016/S0169-2070%2800%2900065-0):
           forecasts from one origin after another.
     """
     start = _FIRST + _AHEAD * (check_seed("fold", fold) % FOLDS)

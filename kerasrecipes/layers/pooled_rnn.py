@@ -325,25 +325,22 @@ class SRU(_PooledRNN):
 class QRNN(_PooledRNN):
     r"""Quasi-recurrent layer: a convolution in time, pooled step by step.
 
-    The candidate :math:`z` and the gates are convolutions :math:`*` over this
-    step and those just before it, for all steps at once. Then each unit mixes
-    what it is given, alone:
+    The candidate :math:`z` and the gates are convolutions over this step and
+    those just before it, for all steps at once. Then each unit mixes what it
+    is given, alone:
 
     .. math::
 
-        z_t &= \tanh(W_z * x + b_z)_t
+        z_t &= \tanh(W_z \ast x + b_z)_t
 
-        f_t &= \sigma(W_f * x + b_f)_t
+        f_t &= \sigma(W_f \ast x + b_f)_t
+
+        c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot z_t
 
     and :math:`o_t` and :math:`i_t` as :math:`f_t`, with weights of their own.
-
-    =======  =========================================  ===================
-    pooling  state                                      output
-    =======  =========================================  ===================
-    `f`      :math:`c_t = f_t c_{t-1} + (1 - f_t) z_t`  :math:`c_t`
-    `fo`     :math:`c_t = f_t c_{t-1} + (1 - f_t) z_t`  :math:`o_t c_t`
-    `ifo`    :math:`c_t = f_t c_{t-1} + i_t z_t`        :math:`o_t c_t`
-    =======  =========================================  ===================
+    Pooling `"f"` hands out :math:`c_t`, and the other two :math:`o_t \odot
+    c_t`. With `"ifo"` it is :math:`i_t` that stands in the place of
+    :math:`1 - f_t`.
 
     Before the first step there are zeros. No window reaches into the future:
     with `go_backwards`, where the sequence is read from its end, none reaches

@@ -11,13 +11,13 @@ The simple recurrent unit (SRU), with :math:`\\sigma` for the sigmoid,
 
 .. math::
 
-   f_t &= \\sigma(x_t W_f + v_f \\odot c_{t-1} + b_f)
+   f_t = \\sigma(x_t W_f + v_f \\odot c_{t-1} + b_f)
 
-   c_t &= f_t \\odot c_{t-1} + (1 - f_t) \\odot x_t W
+   c_t = f_t \\odot c_{t-1} + (1 - f_t) \\odot x_t W
 
-   r_t &= \\sigma(x_t W_r + v_r \\odot c_{t-1} + b_r)
+   r_t = \\sigma(x_t W_r + v_r \\odot c_{t-1} + b_r)
 
-   h_t &= r_t \\odot c_t + \\alpha \\, (1 - r_t) \\odot x_t
+   h_t = r_t \\odot c_t + \\alpha \\, (1 - r_t) \\odot x_t
 
 lets a gate :math:`r` mix what it keeps with what it reads, times a constant
 :math:`\\alpha`. The quasi-recurrent layer (QRNN) has the same :math:`c`, but
