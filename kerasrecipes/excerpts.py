@@ -388,16 +388,22 @@ def data_files(files: Iterable[Path], used: set[str]) -> list[Path]:
     Args:
         files: files of helpers.
         used: names that are used outside of them; a loader is named after
-            the file that it reads.
+            the file that it reads, or names it to `read_series`.
     """
     found = []
     for file in files:
-        used = used | loaded_names(syntax_tree(file))
+        tree, names = syntax_tree(file), []
+        used = used | loaded_names(tree)
         if DATA_FOLDER in file.read_text(encoding="utf-8"):
-            loaders = set().union(*map(bound_names, syntax_tree(file).body))
-            paths = [
-                DATA / f"{name.removeprefix('load_')}.csv"
-                for name in sorted(loaders & used)
+            loaders = set().union(*map(bound_names, tree.body))
+            names = [n.removeprefix("load_") for n in sorted(loaders & used)]
+        elif "read_series" in loaded_names(tree):
+            names = [
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
             ]
-            found += [path for path in paths if path.exists()]
+        paths = [DATA / f"{name}.csv" for name in names if name.isidentifier()]
+        found += [path for path in paths if path.exists() and path not in found]
     return found
