@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -395,6 +396,14 @@ def fingerprint(path: Path) -> str:
 
 # Recorded results
 
+_CHECKSUM = ',\n "checksum": "'
+
+
+def seal(text: str) -> str:
+    """A JSON object's text with a checksum of the text as last entry."""
+    body = text.removesuffix("\n}\n")
+    return f'{body}{_CHECKSUM}{zlib.crc32(body.encode()):08x}"\n}}\n'
+
 
 def load_results(recipe: Recipe, backend: str = "tensorflow") -> dict | None:
     """The recorded results of a recipe, or None where it has none.
@@ -404,8 +413,13 @@ def load_results(recipe: Recipe, backend: str = "tensorflow") -> dict | None:
     """
     path = recipe.results(backend)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        results = json.loads(text)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise RecipeError(f"{path} cannot be read: {error}") from None
+    if seal(text.rpartition(_CHECKSUM)[0]) != text:
+        raise RecipeError(f"{path} is damaged: its checksum is another.")
+    del results["checksum"]
+    return results

@@ -90,7 +90,7 @@ def prepare_backend() -> str:
     return backend
 
 
-@app.command(help_flags=[])
+@app.command(help_flags=[], version_flags=[])
 def run(
     name: str,
     *tokens: Annotated[str, Parameter(allow_leading_hyphen=True)],
@@ -110,6 +110,10 @@ def run(
     settings, options = parsed
     if options.backend:
         os.environ["KERAS_BACKEND"] = options.backend
+    if options.device == "cpu":
+        from kerasrecipes.engine import hide_gpus
+
+        hide_gpus()
     module = load(recipe)
     from kerasrecipes import running
 

@@ -52,10 +52,19 @@ def prepare_engine() -> None:
     )
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Of a GPU's memory only what is needed: others may be at work there.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # TensorFlow warns of a model built in a loop, which trials are.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Joblib does of a worker that it replaces, which costs no trial.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs")
+
+
+def hide_gpus() -> None:
+    """Keeps an engine that is not loaded yet, and its workers, off GPUs."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ["JAX_PLATFORMS"] = "cpu"
 
 
 @contextlib.contextmanager

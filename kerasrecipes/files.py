@@ -25,5 +25,9 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"Cannot write to {folder}: {reason}.") from None
+        raise cannot_write(folder, error) from None
+
+
+def cannot_write(folder: Path, error: OSError) -> UsageError:
+    """The error for a folder that takes no file."""
+    return UsageError(f"Cannot write to {folder}: {error.strerror or error}.")

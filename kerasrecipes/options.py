@@ -2,6 +2,7 @@
 
 import ast
 import codecs
+import errno
 import inspect
 import os
 import shlex
@@ -67,8 +68,14 @@ class Options:
     jobs: Annotated[
         Count | None, _every("Processes at a time. Default: what pays.")
     ] = None
+    cluster: Annotated[
+        str | None, _every("Address of a Dask scheduler to send trials to.")
+    ] = None
     backend: Annotated[
         Literal[BACKENDS] | None, _every("The engine under Keras.")
+    ] = None
+    device: Annotated[
+        Literal["cpu"] | None, _every("Leaves a GPU alone that is there.")
     ] = None
     out: Annotated[
         Path | None, _every("Folder for report and figures. Default: runs/.")
@@ -176,6 +183,8 @@ def parse(recipe: Recipe, tokens: list[str], prog: str):
     settings = {n: v for n, v in given.items() if n not in names}
     if chosen.quick + chosen.full + chosen.recorded > 1:
         raise UsageError("Give one of --quick, --full and --recorded.")
+    if chosen.cluster and (chosen.jobs or chosen.recorded):
+        raise UsageError("--cluster goes with neither --jobs nor --recorded.")
     if chosen.recorded and settings:
         option = f"--{next(iter(settings)).replace('_', '-')}"
         raise UsageError(
@@ -236,6 +245,13 @@ def guarded(command: Callable[..., int | None], *arguments) -> int:
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # What is still to be printed may have been the file that was full.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"kerasrecipes: {error}", file=sys.stderr)
+        return 2
 
 
 def size_settings(path: Path, size: str) -> dict:

@@ -16,7 +16,7 @@ from kerasrecipes.experiment.trials import (
     trial_key,
     use,
 )
-from kerasrecipes.files import check_writable, write_file
+from kerasrecipes.files import cannot_write, check_writable, write_file
 from kerasrecipes.options import parameters, size_settings
 from kerasrecipes.running import (
     as_json,
@@ -24,6 +24,7 @@ from kerasrecipes.running import (
     describe,
     figure_files,
     follow,
+    journal_of,
     progress_for,
     say_cost,
     say_failures,
@@ -72,21 +73,27 @@ def record(
     session = Session(jobs=jobs, progress=progress_for(sys.stderr))
     data = data_hashes(main)
     start = time.perf_counter()
-    report = follow(recipe, main, settings, session, journal=True, known=known)
-    if say_failures(session):
-        print("Nothing was recorded.", file=sys.stderr)
-        return 1
-    found = describe(recipe, settings, session, report, start) | {"data": data}
-    if known:
-        # What recording everything costs, not what was new this time.
-        fresh = found["seconds"] if by_key(found).keys() - known.keys() else 0
-        found["seconds"] = round(stored["seconds"] + fresh, 1)
-    figures = figure_files(target.parent, target.stem, report)
-    names = [path.name for path in figures]
-    text = markdown(recipe.title, report.to_dict(), names)
-    write_file(target.with_suffix(".md"), text.encode())
-    write_file(target, as_json(found))
-    write_indexes()
+    with journal_of(session, recipe, settings, known):
+        report = follow(main, settings, session)
+        if say_failures(session):
+            print("Nothing was recorded.", file=sys.stderr)
+            return 1
+        found = describe(recipe, settings, session, report, start)
+        found["data"] = data
+        if known:
+            # What recording everything costs, not what was new this time.
+            new = by_key(found).keys() - known.keys()
+            fresh = found["seconds"] if new else 0
+            found["seconds"] = round(stored["seconds"] + fresh, 1)
+        try:
+            figures = figure_files(target.parent, target.stem, report)
+            names = [path.name for path in figures]
+            text = markdown(recipe.title, report.to_dict(), names)
+            write_file(target.with_suffix(".md"), text.encode())
+            write_file(target, catalogue.seal(as_json(found)).encode())
+            write_indexes()
+        except OSError as error:
+            raise cannot_write(target.parent, error) from None
     show(recipe, found, None, figures)
     print(f"Recorded: {target}")
     return 0

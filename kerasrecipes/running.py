@@ -1,19 +1,26 @@
 """Runs a recipe for a reader: training, report, figures, exit status."""
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
 from kerasrecipes import catalogue
 from kerasrecipes.catalogue import Recipe
-from kerasrecipes.engine import cache_folder, engine, processor, versions
+from kerasrecipes.engine import (
+    cache_folder,
+    engine,
+    gpus,
+    processor,
+    versions,
+)
 from kerasrecipes.experiment.journal import Journal
 from kerasrecipes.experiment.report import Report
 from kerasrecipes.experiment.trials import (
@@ -22,7 +29,7 @@ from kerasrecipes.experiment.trials import (
     trial_key,
     use,
 )
-from kerasrecipes.files import check_writable, write_file
+from kerasrecipes.files import cannot_write, check_writable, write_file
 from kerasrecipes.options import (
     Options,
     UsageError,
@@ -56,6 +63,11 @@ def run_script(
         raise UsageError(
             "Keras is loaded already. Say KERAS_BACKEND="
             f"{options.backend} python {sys.argv[0]}"
+        )
+    if options.device == "cpu" and gpus():
+        raise UsageError(
+            "Keras sees a GPU already. Say CUDA_VISIBLE_DEVICES=-1 "
+            f"JAX_PLATFORMS=cpu python {sys.argv[0]}"
         )
     return run(recipe, main, settings, options)
 
@@ -94,6 +106,7 @@ def run(
     silent = options.json or options.recorded
     session = Session(
         jobs=options.jobs,
+        cluster=options.cluster is not None,
         progress=Progress() if silent else progress_for(sys.stderr),
     )
     if options.recorded:
@@ -108,23 +121,60 @@ def run(
     elif options.full:
         settings = {**size_settings(recipe.path, "FULL"), **settings}
         say_cost(recorded)
+    journal = contextlib.nullcontext()
+    if options.full:
+        journal = journal_of(session, recipe, settings)
     start = time.perf_counter()
-    try:
-        report = follow(recipe, main, settings, session, journal=options.full)
-    except MissingTrialError:
-        raise stale(recipe) from None
-    except Exception:
-        if not session.failures:
-            raise
-        # A report may be impossible without the trials that failed.
-        return say_failures(session)
-    found = describe(recipe, settings, session, report, start)
-    figures = write_report(out, recipe, found, report)
-    if options.json:
-        print(json.dumps(found, indent=1))
-    else:
-        show(recipe, found, recorded, [out / name for name in figures])
+    with connected(options.cluster), journal:
+        try:
+            report = follow(main, settings, session)
+        except MissingTrialError:
+            raise stale(recipe) from None
+        except Exception:
+            if not session.failures:
+                raise
+            # A report may be impossible without the trials that failed.
+            return say_failures(session)
+        found = describe(recipe, settings, session, report, start)
+        figures: list[Path] = []
+        try:
+            figures = write_report(out, recipe, found, report)
+        finally:  # what was found is shown even where no file can be written
+            if options.json:
+                print(json.dumps(found, indent=1))
+            else:
+                show(recipe, found, recorded, figures)
     return say_failures(session)
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Connects to a Dask cluster as long as the block lasts.
+
+    Args:
+        address: of its scheduler; None needs no cluster.
+
+    Raises:
+        UsageError: where Dask is not installed, or no scheduler answers.
+    """
+    if address is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise UsageError(
+            "--cluster needs Dask. Say: pip install 'kerasrecipes[dask]'"
+        ) from None
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"No Dask scheduler answers at {address}: {reason}"
+        ) from None
+    with client:
+        yield
 
 
 def say_failures(session: Session) -> int:
@@ -153,34 +203,46 @@ def check_replayable(recipe: Recipe, recorded: dict) -> None:
         raise stale(recipe)
 
 
-def follow(
-    recipe: Recipe,
-    main: Callable[..., Report],
-    settings: dict,
+@contextlib.contextmanager
+def journal_of(
     session: Session,
-    *,
-    journal: bool = False,
+    recipe: Recipe,
+    settings: dict,
     known: dict[str, dict] | None = None,
-) -> Report:
-    """Calls a recipe's `main` within a session.
+) -> Iterator[None]:
+    """Keeps finished trials until all that is done with them has succeeded.
 
     Args:
+        session: how the trials are run.
         recipe: the recipe.
-        main: its function of that name.
-        settings: its arguments.
-        session: how its trials are run.
-        journal: whether finished trials are kept until all are done.
-        known: with a journal, trials that need not be trained, by key.
+        settings: the arguments of its `main`.
+        known: trials that need not be trained, by key.
     """
-    if journal:
-        session.journal = _open_journal(recipe, settings)
+    session.journal = _open_journal(recipe, settings)
     if session.journal:
         session.journal.trials |= known or {}
     finished = False
     try:
-        with use(session):
-            report = main(**settings)
+        yield
         finished = not session.failures
+    finally:
+        if session.journal:
+            session.journal.close(discard=finished)
+
+
+def follow(
+    main: Callable[..., Report], settings: dict, session: Session
+) -> Report:
+    """Calls a recipe's `main` within a session.
+
+    Args:
+        main: the function.
+        settings: its arguments.
+        session: how its trials are run.
+    """
+    try:
+        with use(session):
+            return main(**settings)
     except KeyboardInterrupt:
         kept = "nothing was kept; run it again"
         if session.journal:
@@ -191,10 +253,6 @@ def follow(
             file=sys.stderr,
         )
         raise
-    finally:
-        if session.journal:
-            session.journal.close(discard=finished)
-    return report
 
 
 def _open_journal(recipe: Recipe, settings: dict) -> Journal | None:
@@ -302,8 +360,8 @@ def figure_files(folder: Path, topic: str, report: Report) -> list[Path]:
 
 def write_report(
     folder: Path, recipe: Recipe, found: dict, report: Report
-) -> list[str]:
-    """Writes report.json and the figures; returns the figures' names.
+) -> list[Path]:
+    """Writes report.json and the figures; returns the figures' files.
 
     Args:
         folder: the folder.
@@ -315,14 +373,13 @@ def write_report(
         UsageError: where the folder cannot be written.
     """
     try:
-        write_file(folder / "report.json", as_json(found))
-        paths = figure_files(folder, recipe.topic, report)
+        write_file(folder / "report.json", as_json(found).encode())
+        return figure_files(folder, recipe.topic, report)
     except OSError as error:
-        raise UsageError(f"Cannot write to {folder}: {error}") from None
-    return [path.name for path in paths]
+        raise cannot_write(folder, error) from None
 
 
-def as_json(found: dict) -> bytes:
+def as_json(found: dict) -> str:
     """Results as JSON, a trial a line: short files, and readable diffs."""
     runs = []
     for one in found["runs"]:
@@ -332,7 +389,7 @@ def as_json(found: dict) -> bytes:
     head = {k: v for k, v in found.items() if k != "runs"}
     text = json.dumps(head, indent=1, ensure_ascii=False)
     body = ",\n".join(runs)
-    return f'{text[:-2]},\n "runs": [\n{body}\n]\n}}\n'.encode()
+    return f'{text[:-2]},\n "runs": [\n{body}\n]\n}}\n'
 
 
 def show(

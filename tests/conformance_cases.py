@@ -968,6 +968,39 @@ CASES = {
         ),
         passes_mask=True,
     ),
+    "RWACell": LayerCase(
+        setups={
+            "other functions": LayerSetup(
+                {
+                    "units": 3,
+                    "activation": "softsign",
+                    "kernel_initializer": "he_normal",
+                    "recurrent_initializer": "orthogonal",
+                },
+                (3, 4, 2),
+            ),
+            "as it is": LayerSetup({"units": 4}, (4, 3, 3)),
+        },
+        bad_arguments=(
+            BAD_GATED_CELL[0],
+            (
+                {"activation": "softest"},
+                "Invalid value for argument `activation`: expected None or a "
+                "Keras activation. Received: activation='softest'",
+            ),
+            (
+                {"kernel_initializer": "weighted"},
+                "Invalid value for argument `kernel_initializer`: expected a "
+                "Keras initializer. Received: kernel_initializer='weighted'",
+            ),
+            (
+                {"recurrent_initializer": None},
+                "Invalid value for argument `recurrent_initializer`: expected "
+                "a Keras initializer. Received: recurrent_initializer=None",
+            ),
+        ),
+        passes_mask=True,
+    ),
     "ResetStates": CallbackCase(
         arguments={"every": 4},
         bad_arguments=(

@@ -1,5 +1,6 @@
 """The command line: what is typed, what comes back, and what is left alone."""
 
+import errno
 import importlib.metadata
 import importlib.util
 import json
@@ -13,8 +14,11 @@ from typing import NamedTuple
 import keras
 import pytest
 
-from kerasrecipes import catalogue, cli, engine
+from kerasrecipes import catalogue, cli, engine, recording, running
+from kerasrecipes.experiment import journal as journal_module
+from kerasrecipes.experiment import pool
 from kerasrecipes.options import Options, guarded
+from kerasrecipes.running import as_json
 
 ROOT = Path(__file__).parents[1]
 IRIS = "iris_baseline"
@@ -224,6 +228,8 @@ def no_engine(monkeypatch):
         # Options of every recipe.
         ("run iris_baseline --jobs 0", ["--jobs"]),
         ("run iris_baseline --backend theano", ["--backend", "tensorflow"]),
+        ("run iris_baseline --device gpu", ["--device", "cpu"]),
+        ("run iris_baseline --cluster x --jobs 2", ["--cluster", "--jobs"]),
         ("run iris_baseline --quick --full", ["--quick, --full and --recor"]),
         ("run iris_baseline --full --recorded", ["--recorded"]),
         ("run iris_baseline --quick --recorded", ["--recorded"]),
@@ -635,6 +641,24 @@ def test_settings_of_a_quick_run(house, call, folder):
     assert json.loads(answer.out)["settings"]["seeds"] == 2
 
 
+def test_a_gpu_is_left_alone(house, call, monkeypatch):
+    """The engine, loaded after that, and its workers see none."""
+    names = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    for name in names:
+        monkeypatch.setenv(name, "")
+    assert call("run", "temporary", "--quick").status == 0
+    assert {os.environ[name] for name in names} == {""}
+    words = ["run", "temporary", "--quick", "--device", "cpu"]
+    assert call(*words).status == 0
+    assert {name: os.environ[name] for name in names} == names
+
+
+def test_a_cluster_without_dask(house, call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    answer = call("run", "temporary", "--cluster", "tcp://127.0.0.1:8786")
+    assert answer.refuses("pip install 'kerasrecipes[dask]'")
+
+
 def test_a_failed_trial(house, call):
     answer = call("run", "temporary", "--limit", "2")
     assert answer.status == 1
@@ -729,16 +753,33 @@ def test_recording_and_what_comes_of_it(house, call, folder):
 
     # Scores that the training does not give.
     stored["runs"][0]["trials"][0]["scores"]["score"] += 1.0
-    (results / "temporary.json").write_text(json.dumps(stored), "utf-8")
+    del stored["checksum"]
+    sealed = catalogue.seal(as_json(stored))
+    (results / "temporary.json").write_text(sealed, "utf-8")
     answer = call("record", "temporary", "--check")
     assert answer.status == 1 and "NOT as recorded" in answer.out
     assert "differ from what the trials say" in answer.err
 
 
-def test_results_that_are_damaged(house, call, folder):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:-30],
+        lambda text: "",
+        lambda text: "{}",
+        lambda text: "[1]",
+        lambda text: text.replace('"seed": 1', '"seed": 2'),
+        lambda text: text.replace('"n": 10', '"n": 11'),
+        lambda text: text.replace("supported", "contradicted"),
+        lambda text: text + "\n",
+    ],
+)
+def test_results_that_are_damaged(damage, house, call, folder):
     assert call("record", "temporary").status == 0
     path = catalogue.RESULTS / "foundations/temporary.json"
-    path.write_text(path.read_text("utf-8")[:-30], "utf-8")
+    text = path.read_text("utf-8")
+    assert damage(text) != text
+    path.write_text(damage(text), "utf-8")
     for command in ("list", "show temporary", "run temporary"):
         answer = call(*command.split())
         # The story comes first, and is there whatever the results are.
@@ -754,6 +795,90 @@ def test_show_says_that_a_recipe_has_changed(house, call):
     )
     live = call("run", "temporary", "--quick").out
     assert "has changed since its results were recorded" in live
+
+
+# ----------------------------------------------------------------------
+# A full disk, and folders that take no file
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def trained(answer):
+    """How many trials a run has trained, by what it said of its progress."""
+    said = re.findall(r"train: (\d+) of \d+ trials done", answer.err)
+    return int(said[-1]) if said else 0
+
+
+def test_a_disk_that_is_full_at_the_end(house, call, monkeypatch, tmp_path):
+    """The report is shown, and a full run can be finished later."""
+    words = ["run", "temporary", "--full", "--out", "out"]
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "write_file", full_disk)
+        answer = call(*words)
+    assert answer.status == 2 and "SUPPORTED" in answer.out
+    last = "kerasrecipes: Cannot write to out: No space left on device."
+    assert answer.err.splitlines()[-1] == last
+    (journal,) = (tmp_path / "cache/kerasrecipes/journals").iterdir()
+    assert len(journal.read_bytes().split()) > 30
+    monkeypatch.setattr(pool, "run_one", lambda *_: pytest.fail("it trains"))
+    assert call(*words).status == 0
+    assert not journal.exists()
+
+
+def test_a_recording_on_a_full_disk(house, call, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "write_file", full_disk)
+        answer = call("record", "temporary")
+    assert answer.status == 2
+    assert answer.err.splitlines()[-1].endswith("No space left on device.")
+    assert not list(catalogue.RESULTS.rglob("*.json"))
+    monkeypatch.setattr(pool, "run_one", lambda *_: pytest.fail("it trains"))
+    assert call("record", "temporary").status == 0
+
+
+def test_a_journal_that_takes_no_more(house, call, monkeypatch):
+    """The trials are what counts: the run goes on without it."""
+    synchronised = []
+
+    def fsync(number):
+        synchronised.append(number)
+        if len(synchronised) > 5:
+            full_disk()
+
+    monkeypatch.setattr(journal_module.os, "fsync", fsync)
+    answer = call("run", "temporary", "--full")
+    assert answer.status == 0 and "SUPPORTED" in answer.out
+    assert answer.err.count("No journal is kept any more: ") == 1
+    assert len(synchronised) == 6
+
+
+@pytest.mark.parametrize("words", ["run temporary --full", "record temporary"])
+def test_a_cache_folder_that_cannot_be_made(words, house, call, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
+    answer = call(*words.split())
+    assert answer.status == 0 and "SUPPORTED" in answer.out
+    assert answer.err.count("No journal is kept: ") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
+@pytest.mark.parametrize(
+    "line", ["list", "list --json", "show iris_baseline", "--help"]
+)
+def test_a_file_of_output_on_a_full_disk(line, folder, settings):
+    with open("/dev/full", "w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "kerasrecipes", *line.split()],
+            cwd=folder,
+            env={**os.environ, **settings},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert answer.returncode == 2
+    (said,) = answer.stderr.splitlines()
+    assert said.startswith("kerasrecipes: ") and "No space left" in said
 
 
 # ----------------------------------------------------------------------

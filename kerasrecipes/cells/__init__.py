@@ -9,6 +9,7 @@ from kerasrecipes.cells.coupled_gate_lstm_cell import CoupledGateLSTMCell
 from kerasrecipes.cells.mgu_cell import MGUCell
 from kerasrecipes.cells.mutated_cell import MutatedCell
 from kerasrecipes.cells.peephole_lstm_cell import PeepholeLSTMCell
+from kerasrecipes.cells.rwa_cell import RWACell
 from kerasrecipes.cells.sru_cell import SRUCell
 from kerasrecipes.cells.zoneout_cell import ZoneoutCell
 
@@ -20,6 +21,7 @@ __all__ = [
     "MGUCell",
     "MutatedCell",
     "PeepholeLSTMCell",
+    "RWACell",
     "SRUCell",
     "ZoneoutCell",
 ]

@@ -336,6 +336,7 @@ class BatchNormLSTM(keras.layers.Layer):
         )
         self.return_sequences = return_sequences
         self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
 
     def build(self, input_shape):
         batch, steps, features = input_shape

@@ -11,7 +11,9 @@ from kerasrecipes.datasets.bundled import (
 )
 from kerasrecipes.datasets.characters import CHARACTERS, load_characters
 from kerasrecipes.datasets.clips import load_digit_clips
+from kerasrecipes.datasets.cluttered_digits import load_cluttered_digits
 from kerasrecipes.datasets.copy_memory import make_copy_memory
+from kerasrecipes.datasets.demand import make_demand, make_demand_windows
 from kerasrecipes.datasets.distant_cue import cut_windows, make_distant_cue
 from kerasrecipes.datasets.docstrings import load_docstrings
 from kerasrecipes.datasets.eeg_ahead import load_eeg_ahead
@@ -45,6 +47,7 @@ __all__ = [
     "expression_signs",
     "load_breast_cancer",
     "load_characters",
+    "load_cluttered_digits",
     "load_co2",
     "load_diabetes",
     "load_digit_clips",
@@ -59,6 +62,8 @@ __all__ = [
     "make_adding_problem",
     "make_additions",
     "make_copy_memory",
+    "make_demand",
+    "make_demand_windows",
     "make_distant_cue",
     "make_expressions",
     "make_gratings",

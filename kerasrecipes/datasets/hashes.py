@@ -10,6 +10,7 @@ from kerasrecipes.datasets.series import SERIES, read_series
 # Data sets that are made of another one by a rule.
 _SOURCES = {
     "characters": "docstrings",
+    "cluttered_digits": "digits",
     "digit_clips": "digits",
     "eeg_ahead": "eeg",
     "sequential_digits": "digits",
@@ -20,12 +21,12 @@ def data_hash(name):
     """SHA-256 of a data set as it was read, to be kept with results.
 
     Args:
-        name: string, one of `"breast_cancer"`, `"characters"`, `"co2"`,
-            `"diabetes"`, `"digit_clips"`, `"digits"`, `"docstrings"`,
-            `"eeg"`, `"eeg_ahead"`, `"iris"`, `"monthly_stocks"`,
-            `"sequential_digits"`, `"wine"`. The docstrings, and with them the
-            characters, are those of the installed packages, and change with
-            their versions.
+        name: string, one of `"breast_cancer"`, `"characters"`,
+            `"cluttered_digits"`, `"co2"`, `"diabetes"`, `"digit_clips"`,
+            `"digits"`, `"docstrings"`, `"eeg"`, `"eeg_ahead"`, `"iris"`,
+            `"monthly_stocks"`, `"sequential_digits"`, `"wine"`. The
+            docstrings, and with them the characters, are those of the
+            installed packages, and change with their versions.
 
     Returns:
         A string of 64 hexadecimal digits, over the type, the shape and the

@@ -8,12 +8,14 @@ import traceback
 from collections.abc import Callable, Iterable
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from kerasrecipes.engine import (
     deaf_to_ctrl_c,
     default_jobs,
+    engine,
     load_engine,
     prepare_engine,
 )
@@ -22,6 +24,7 @@ from kerasrecipes.engine import (
 WORKER_SECONDS = 5.0
 # Deaths of the pool without any progress, before the guilty trial is sought.
 LIVES = 2
+DIED = {"error": "its worker process died (out of memory?)", "traceback": ""}
 
 
 def run_one(function: Callable, arguments: dict) -> dict:
@@ -111,6 +114,52 @@ def _run_numbered(number: int, function: Callable, arguments: dict):
     return number, run_one(function, arguments)
 
 
+def _run_beside(backend: str, *trial):
+    """Runs a numbered trial in a process beside a Dask worker.
+
+    The worker's own threads draw from Python's random numbers now and then,
+    and so would change what a network starts with.
+    """
+    executor = get_reusable_executor(
+        max_workers=1,
+        initializer=_start_worker,
+        initargs=(os.getpid(),),
+        env={"KERAS_BACKEND": backend},
+    )
+    try:
+        return executor.submit(_run_numbered, *trial).result()
+    except TerminatedWorkerError:
+        return trial[0], DIED
+
+
+def run_on_cluster(
+    function: Callable, tasks: list[dict]
+) -> Iterable[tuple[int, dict]]:
+    """Runs `function` once for each task, on the Dask cluster of this process.
+
+    A worker that is lost costs no trial: Dask gives its work to another one.
+
+    Args:
+        function: see `run_one`.
+        tasks: the arguments of each call.
+
+    Yields:
+        The task's number and its result, in the order in which they end.
+    """
+    with joblib.parallel_config("dask"):
+        pool = joblib.Parallel(
+            -1,
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch="all",
+        )
+        ended = pool(
+            joblib.delayed(_run_beside)(engine(), number, function, arguments)
+            for number, arguments in enumerate(tasks)
+        )
+    yield from ended
+
+
 def run_many(
     function: Callable, tasks: list[dict], jobs: int | None
 ) -> Iterable[tuple[int, dict]]:
@@ -166,7 +215,6 @@ def run_many(
             if lives < 0:
                 number, lives = batch[0][0], LIVES
                 waiting.pop(number)
-                error = "its worker process died (out of memory?)"
-                yield number, {"error": error, "traceback": ""}
+                yield number, DIED
         finally:
             ended.close()  # ends the workers where something went wrong

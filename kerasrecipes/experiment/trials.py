@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ class Session:
     Args:
         jobs: processes at a time; None lets the machine and the run's
             length decide.
+        cluster: whether trials go to the Dask cluster of this process.
         only: names of the variants and conditions that a quick run is cut
             down to, under "variants" and "conditions".
         times: whether trials that take times are run. A quick run leaves them
@@ -38,6 +40,7 @@ class Session:
     """
 
     jobs: int | None = None
+    cluster: bool = False
     only: dict[str, list[str]] = field(default_factory=dict)
     times: bool = True
     recorded: dict[str, dict] | None = None
@@ -53,6 +56,16 @@ class Session:
             return {"": {}}
         names = self.only.get(kind, named)
         return {name: named[name] for name in named if name in names}
+
+    def keep(self, key: str, result: dict) -> None:
+        """Puts a finished trial into the journal, as long as it takes any."""
+        try:
+            self.journal.add(key, result)
+        except OSError as error:
+            print(f"No journal is kept any more: {error}", file=sys.stderr)
+            with contextlib.suppress(OSError):  # it says the same again
+                self.journal.close(discard=False)
+            self.journal = None
 
 
 _session: contextvars.ContextVar[Session] = contextvars.ContextVar("session")
@@ -151,7 +164,11 @@ def run_trials(
     jobs = 1 if timing else session.jobs
     with (
         session.progress.of(name, len(trials), len(trials) - len(todo)),
-        contextlib.closing(pool.run_many(train, tasks, jobs)) as ended,
+        contextlib.closing(
+            pool.run_on_cluster(train, tasks)
+            if session.cluster and not timing
+            else pool.run_many(train, tasks, jobs)
+        ) as ended,
     ):
         for number, result in ended:
             trial = todo[number]
@@ -160,9 +177,7 @@ def run_trials(
             else:
                 trial |= result
                 if session.journal:
-                    session.journal.add(
-                        trial_key(name, settings, trial), result
-                    )
+                    session.keep(trial_key(name, settings, trial), result)
             session.progress.advance()
     done = [trial for trial in trials if "scores" in trial]
     session.runs.append(

@@ -220,8 +220,8 @@ def test_hash_is_that_of_the_recorded_results(name):
 def test_unknown_names_are_refused(name):
     message = (
         "Invalid value for argument `name`: expected one of 'breast_cancer', "
-        "'characters', 'co2', 'diabetes', 'digit_clips', 'digits', "
-        "'docstrings', 'eeg', 'eeg_ahead', 'iris', 'monthly_stocks', "
+        "'characters', 'cluttered_digits', 'co2', 'diabetes', 'digit_clips', "
+        "'digits', 'docstrings', 'eeg', 'eeg_ahead', 'iris', 'monthly_stocks', "
         "'sequential_digits', 'wine'. "
         f"Received: name={name!r}"
     )

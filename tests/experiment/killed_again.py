@@ -19,7 +19,7 @@ import numpy as np
 from kerasrecipes.catalogue import read_recipe
 from kerasrecipes.experiment.trials import Session
 from kerasrecipes.progress import Progress
-from kerasrecipes.running import follow
+from kerasrecipes.running import follow, journal_of
 
 
 class Saying(Progress):
@@ -66,7 +66,7 @@ def main(folder, kills):
     said.touch()
     journals = Path(os.environ["XDG_CACHE_HOME"], "kerasrecipes", "journals")
     undisturbed = Session(jobs=1)
-    follow(recipe, dice.main, settings, undisturbed)
+    follow(dice.main, settings, undisturbed)
     log = Path(os.environ["TRIAL_LOG"])
     log.write_text("")
 
@@ -76,7 +76,8 @@ def main(folder, kills):
         child = os.fork()
         if child == 0:
             session = Session(jobs=1, progress=Saying(said))
-            follow(recipe, dice.main, settings, session, journal=True)
+            with journal_of(session, recipe, settings):
+                follow(dice.main, settings, session)
             (folder / "results.json").write_text(json.dumps(results(session)))
             os._exit(0)
         if number < kills:

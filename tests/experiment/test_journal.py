@@ -30,7 +30,7 @@ from kerasrecipes.catalogue import read_recipe
 from kerasrecipes.engine import cache_folder
 from kerasrecipes.experiment.journal import Journal
 from kerasrecipes.experiment.trials import Session
-from kerasrecipes.running import follow
+from kerasrecipes.running import follow, journal_of
 
 HERE = Path(__file__).parent
 
@@ -228,11 +228,15 @@ def kitchen_at(tmp_path, monkeypatch):
     return read_recipe(path), module
 
 
+def follow_with_journal(recipe, main, given, session):
+    with journal_of(session, recipe, given):
+        return follow(main, given, session)
+
+
 def run_with_journal(recipe, module, seeds=3, **more):
     session = Session(jobs=1, **more)
     given = {"seeds": seeds}
-    report = follow(recipe, module.main, given, session, journal=True)
-    return session, report
+    return session, follow_with_journal(recipe, module.main, given, session)
 
 
 def journals(folder):
@@ -295,7 +299,7 @@ def test_the_journal_stays_when_main_raises(tmp_path, kitchen_at):
 
     session = Session(jobs=1)
     with pytest.raises(ArithmeticError):
-        follow(recipe, main, {"seeds": 2}, session, journal=True)
+        follow_with_journal(recipe, main, {"seeds": 2}, session)
     (kept,) = journals(tmp_path)
     assert len(read_journal(kept)) == 8
 
@@ -331,8 +335,8 @@ def test_cache_folder(monkeypatch, tmp_path):
 
 
 def test_no_journal_unless_asked_for(tmp_path, kitchen_at):
-    recipe, module = kitchen_at
-    follow(recipe, module.main, {"seeds": 1}, Session(jobs=1))
+    _, module = kitchen_at
+    follow(module.main, {"seeds": 1}, Session(jobs=1))
     assert not (tmp_path / "cache" / "kerasrecipes").exists()
 
 
@@ -346,11 +350,11 @@ def test_a_second_run_beside_it_keeps_no_journal(tmp_path, kitchen_at, capfd):
         if not sessions:
             sessions.append(Session(jobs=1))
             given = {"seeds": seeds}
-            follow(recipe, main, given, sessions[0], journal=True)
+            follow_with_journal(recipe, main, given, sessions[0])
         return module.main(seeds)
 
     first = Session(jobs=1)
-    follow(recipe, main, {"seeds": 3}, first, journal=True)
+    follow_with_journal(recipe, main, {"seeds": 3}, first)
     (second,) = sessions
     assert second.journal is None
     assert capfd.readouterr().err.count("keeps no journal") == 1
@@ -444,8 +448,8 @@ def test_killed_sixteen_times_at_random_moments(tmp_path):
 @needs_processes
 def test_workers_and_parents_killed_at_random_moments(tmp_path, kitchen_at):
     undisturbed = Session(jobs=1)
-    recipe, module = kitchen_at
-    follow(recipe, module.main, {"seeds": 12}, undisturbed)
+    _, module = kitchen_at
+    follow(module.main, {"seeds": 12}, undisturbed)
     (tmp_path / "log.txt").unlink()
     generator = np.random.RandomState(1)
     path = tmp_path / "dice.py"

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import json
 import shutil
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from kerasrecipes import catalogue, recording
 from kerasrecipes.engine import engine
 from kerasrecipes.experiment.trials import Session, use
-from kerasrecipes.running import by_key, figure_files
+from kerasrecipes.running import as_json, by_key, figure_files
 from kerasrecipes.text import markdown
 
 RECIPES = catalogue.recipe_paths()
@@ -192,7 +191,7 @@ class House:
 
     def store(self, results):
         path = self.recipe.results()
-        path.write_text(json.dumps(results), encoding="utf-8")
+        path.write_text(catalogue.seal(as_json(results)), encoding="utf-8")
 
 
 @pytest.fixture

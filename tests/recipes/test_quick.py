@@ -125,6 +125,7 @@ def test_what_takes_times(name):
         for given in (conditions or {"": {}}).values():
             for arguments in (variants or {"": {}}).values():
                 scores = function(seed=0, **given, **arguments)
+                scores.pop("curves", None)
                 assert scores and all(map(math.isfinite, scores.values()))
 
     module = importlib.import_module(
