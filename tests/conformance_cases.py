@@ -805,6 +805,71 @@ CASES = {
         bad_arguments=BAD_GATED_CELL,
         passes_mask=True,
     ),
+    "MaskedConv2D": LayerCase(
+        setups={
+            "mask A": LayerSetup(
+                {
+                    "filters": 4,
+                    "kernel_size": 3,
+                    "mask_type": "A",
+                    "activation": "tanh",
+                },
+                (3, 5, 4, 2),
+            ),
+            "mask B": LayerSetup(
+                {
+                    "filters": 2,
+                    "kernel_size": 5,
+                    "use_bias": False,
+                    "kernel_initializer": "he_normal",
+                },
+                (3, 4, 6, 3),
+            ),
+        },
+        bad_arguments=(
+            (
+                {"filters": 0},
+                "Invalid value for argument `filters`: expected a positive "
+                "integer. Received: filters=0",
+            ),
+            (
+                {"kernel_size": 2},
+                "Invalid value for argument `kernel_size`: expected an odd "
+                "positive integer. Received: kernel_size=2",
+            ),
+            (
+                {"kernel_size": -3},
+                "Invalid value for argument `kernel_size`: expected an odd "
+                "positive integer. Received: kernel_size=-3",
+            ),
+            (
+                {"kernel_size": (3, 3)},
+                "Invalid value for argument `kernel_size`: expected an odd "
+                "positive integer. Received: kernel_size=(3, 3)",
+            ),
+            (
+                {"mask_type": "C"},
+                "Invalid value for argument `mask_type`: expected one of "
+                "('A', 'B'). Received: mask_type='C'",
+            ),
+            (
+                {"activation": "bend"},
+                "Invalid value for argument `activation`: expected None or a "
+                "Keras activation. Received: activation='bend'",
+            ),
+            (
+                {"use_bias": 1},
+                "Invalid value for argument `use_bias`: expected a boolean. "
+                "Received: use_bias=1",
+            ),
+            (
+                {"kernel_initializer": None},
+                "Invalid value for argument `kernel_initializer`: expected a "
+                "Keras initializer. Received: kernel_initializer=None",
+            ),
+        ),
+        passes_mask=False,
+    ),
     "MonteCarloDropout": LayerCase(
         setups={
             "a mask a unit": LayerSetup({"rate": 0.3, "seed": 7}, (3, 6, 5)),

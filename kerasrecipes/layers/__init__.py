@@ -6,6 +6,7 @@ from kerasrecipes.layers.local_response_normalization import (
     LocalResponseNormalization,
 )
 from kerasrecipes.layers.locally_connected_1d import LocallyConnected1D
+from kerasrecipes.layers.masked_conv_2d import MaskedConv2D
 from kerasrecipes.layers.monte_carlo_dropout import MonteCarloDropout
 from kerasrecipes.layers.pooled_rnn import QRNN, SRU
 from kerasrecipes.layers.streaming_normalization import StreamingNormalization
@@ -20,6 +21,7 @@ __all__ = [
     "DropConnectDense",
     "LocalResponseNormalization",
     "LocallyConnected1D",
+    "MaskedConv2D",
     "MonteCarloDropout",
     "StreamingNormalization",
     "WeightNormalization",
