@@ -87,7 +87,7 @@ QUICK = {
     "variants": ["LSTM", "MUT1"],
     "conditions": ["digits by rows"],
 }
-FULL = {"seeds": 10}
+FULL = {"epochs": 3, "seeds": 10}
 UNITS, BATCH, SEQUENCES = 16, 64, 3200
 
 # %%
@@ -228,7 +228,7 @@ def measure(seed: int) -> dict:
 # --------------
 
 
-def main(epochs: Count = 3, seeds: Count = 3) -> Report:
+def main(epochs: Count = 2, seeds: Count = 3) -> Report:
     """Compares the cells on three tasks, seed by seed.
 
     Args:

@@ -69,7 +69,7 @@ STARTS = {
 }
 BIG = {n: VARIANTS[n] for n in ("LSTM, batch norm", "GRU, batch norm")}
 QUICK = {"epochs": 1, "seeds": 1, "variants": ["LSTM", "GRU, batch norm"]}
-FULL = {"seeds": 10}
+FULL = {"epochs": 5, "seeds": 10}
 BLOCKS = {layers.LSTMCell: 4, layers.GRUCell: 3, MGUCell: 2}
 EPSILON = 0.001  # Keras' own
 
@@ -226,7 +226,7 @@ def plot_starts(trials, shades) -> Figure:
     return figure
 
 
-def main(epochs: Count = 5, seeds: Count = 3) -> Report:
+def main(epochs: Count = 4, seeds: Count = 3) -> Report:
     """Compares cells, starts and normalization, seed by seed.
 
     Args:

@@ -65,5 +65,5 @@ def test_facts():
 
 def test_as_many_updates_in_either_form():
     """64 and 65 are compared at the same number of them."""
-    assert {-(-384 // size) for size in (64, 65)} == {6}
-    assert recipe.TIMED[-1] == 384
+    assert {-(-192 // size) for size in (64, 65)} == {3}
+    assert recipe.TIMED[-1] == 192
