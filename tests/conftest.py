@@ -13,7 +13,11 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 with warnings.catch_warnings():
     # Engines warn about NumPy's and Python's future while they load.
     warnings.simplefilter("ignore")
-    import keras  # noqa: F401
+    import keras
+
+    # Keras looks once whether TensorFlow can be seeded, and remembers it: now,
+    # and not in a test that hides modules.
+    keras.utils.set_random_seed(0)
 
 
 def pytest_addoption(parser):
