@@ -805,12 +805,6 @@ def full_disk(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def trained(answer):
-    """How many trials a run has trained, by what it said of its progress."""
-    said = re.findall(r"train: (\d+) of \d+ trials done", answer.err)
-    return int(said[-1]) if said else 0
-
-
 def test_a_disk_that_is_full_at_the_end(house, call, monkeypatch, tmp_path):
     """The report is shown, and a full run can be finished later."""
     words = ["run", "temporary", "--full", "--out", "out"]
