@@ -30,6 +30,7 @@ html_sidebars = {
     "start": [],
     "ledger": [],
     "verdicts": [],
+    "benchmarks": [],
     "recipes/index": [],
 }
 html_theme_options = {

@@ -405,8 +405,15 @@ def seal(text: str) -> str:
     return f'{body}{_CHECKSUM}{zlib.crc32(body.encode()):08x}"\n}}\n'
 
 
-def load_results(recipe: Recipe, backend: str = "tensorflow") -> dict | None:
+def load_results(
+    recipe: Recipe, backend: str = "tensorflow", trials: bool = True
+) -> dict | None:
     """The recorded results of a recipe, or None where it has none.
+
+    Args:
+        recipe: the recipe.
+        backend: that of the recording.
+        trials: whether to read the trials, too, which are nearly all of it.
 
     Raises:
         RecipeError: where the file is damaged.
@@ -414,12 +421,13 @@ def load_results(recipe: Recipe, backend: str = "tensorflow") -> dict | None:
     path = recipe.results(backend)
     try:
         text = path.read_text(encoding="utf-8")
-        results = json.loads(text)
+        head, runs, _ = text.partition(',\n "runs": [')
+        results = json.loads(text if trials or not runs else f"{head}}}")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path} cannot be read: {error}") from None
     if seal(text.rpartition(_CHECKSUM)[0]) != text:
         raise RecipeError(f"{path} is damaged: its checksum is another.")
-    del results["checksum"]
+    results.pop("checksum", None)
     return results

@@ -186,7 +186,7 @@ def summary(recipe: Recipe) -> dict:
         "verdicts": {},
         "found": "not recorded yet",
     }
-    results = catalogue.load_results(recipe)
+    results = catalogue.load_results(recipe, trials=False)
     if results:
         counts: dict[str, int] = {}
         for claim in results["claims"]:

@@ -32,7 +32,7 @@ from kerasrecipes.excerpts import (
     used_names,
     with_what_they_use,
 )
-from kerasrecipes.files import check_writable, write_file
+from kerasrecipes.files import cannot_write, check_writable, write_file
 from kerasrecipes.notebooks import json_cells, notebook_cells
 from kerasrecipes.options import UsageError
 
@@ -349,9 +349,12 @@ def write_copies(planned: list[Copy], folder: Path, force: bool) -> None:
         )
     for place in {(folder / copy.path).parent for copy in planned}:
         check_writable(place)
-    for copy in planned:
-        if states[copy.path] != "up to date":
+    changing = [one for one in planned if states[one.path] != "up to date"]
+    try:
+        for copy in changing:
             write_file(folder / copy.path, copy.content.encode())
+    except OSError as error:
+        raise cannot_write(folder, error) from None
 
 
 def difference(copy: Copy, folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import importlib.metadata
 import logging
 import os
 import platform
@@ -161,6 +160,8 @@ def engine() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of what a trial's numbers depend on."""
+    import importlib.metadata  # for which listing need not wait
+
     packages = ["kerasrecipes", "keras", engine(), "numpy", "scikit-learn"]
     found = {name: importlib.metadata.version(name) for name in packages}
     return {"python": platform.python_version(), **found}

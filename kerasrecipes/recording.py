@@ -17,7 +17,7 @@ from kerasrecipes.experiment.trials import (
     use,
 )
 from kerasrecipes.files import cannot_write, check_writable, write_file
-from kerasrecipes.options import parameters, size_settings
+from kerasrecipes.options import UsageError, parameters, size_settings
 from kerasrecipes.running import (
     as_json,
     by_key,
@@ -36,7 +36,11 @@ EXAMPLE = "iris_baseline"  # whose run the README shows
 
 
 def data_hashes(main: Callable) -> dict[str, str]:
-    """Hash of every data set whose loader the recipe imports."""
+    """Hash of every data set whose loader the recipe imports.
+
+    Raises:
+        UsageError: where a file of them is missing or damaged.
+    """
     names = [
         name.removeprefix("load_")
         for name, value in main.__globals__.items()
@@ -44,7 +48,10 @@ def data_hashes(main: Callable) -> dict[str, str]:
         and name.startswith("load_")
     ]
     datasets = sys.modules.get("kerasrecipes.datasets")
-    return {name: datasets.data_hash(name) for name in sorted(names)}
+    try:
+        return {name: datasets.data_hash(name) for name in sorted(names)}
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from None
 
 
 def record(
@@ -69,9 +76,9 @@ def record(
     settings = recording_settings(recipe, seeds)
     stored = catalogue.load_results(recipe, engine())
     known = by_key(stored) if stored and still_true(stored, recipe) else {}
+    data = data_hashes(main)
     say_cost(stored)
     session = Session(jobs=jobs, progress=progress_for(sys.stderr))
-    data = data_hashes(main)
     start = time.perf_counter()
     with journal_of(session, recipe, settings, known):
         report = follow(main, settings, session)
@@ -115,13 +122,24 @@ def indexes() -> dict[Path, str]:
         "run": "".join(example_run(r) for r in recipes if r.topic == EXAMPLE),
     }
     for name, part in parts.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        head, _, rest = text.partition(begin)
-        text = f"{head}{begin}{part}{end}{rest.partition(end)[2]}"
+        text = put_between(text, name, part)
     return {
         catalogue.RECIPES / "README.md": index_by_chapter(recipes),
         readme: text,
     }
+
+
+def put_between(text: str, name: str, part: str) -> str:
+    """Puts a part between its two marks in a Markdown text.
+
+    Args:
+        text: has the lines `<!-- NAME -->` and `<!-- end of NAME -->`.
+        name: the name in them.
+        part: what is to stand between them, in whole lines.
+    """
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    head, _, rest = text.partition(begin)
+    return f"{head}{begin}{part}{end}{rest.partition(end)[2]}"
 
 
 def example_run(recipe: Recipe) -> str:
@@ -209,7 +227,7 @@ def check_recording(recipe: Recipe, main: Callable[..., Report]) -> list[str]:
         except MissingTrialError as error:
             faults.append(f"it has no recorded trial {error}")
         except KeyError as error:
-            faults.append(f"its trials have no recorded {error}")
+            faults.append(f"its trials do not serve it: {error.args[0]}")
     for part, value in replay.items():
         # Through JSON, as the stored one was.
         if json.loads(json.dumps(value)) != stored[part]:

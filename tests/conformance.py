@@ -618,7 +618,8 @@ def _load_models(folder):
     for name, module in modules.items():
         try:
             importlib.import_module(module)
-            model = keras.saving.load_model(folder / f"{name}.keras")
+            path = folder / f"{name}.keras"
+            model = keras.saving.load_model(path, safe_mode=True)
             inputs = np.load(folder / f"{name}.inputs.npy")
             targets = folder / f"{name}.targets.npy"
             if targets.exists():

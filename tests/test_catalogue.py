@@ -662,3 +662,11 @@ def test_every_python_gives_the_same_fingerprints(python, write):
 def test_the_catalogue_reads_the_package_it_is_in():
     assert PACKAGE == HOUSE / "kerasrecipes"
     assert catalogue.IN_CHECKOUT
+
+
+@pytest.mark.parametrize("name", catalogue.recipe_paths())
+def test_results_without_their_trials(name):
+    recipe = catalogue.find_recipe(name)
+    whole = catalogue.load_results(recipe)
+    assert whole.pop("runs")
+    assert catalogue.load_results(recipe, trials=False) == whole

@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -14,7 +15,16 @@ from typing import NamedTuple
 import keras
 import pytest
 
-from kerasrecipes import catalogue, cli, engine, recording, running
+from kerasrecipes import (
+    catalogue,
+    cli,
+    copying,
+    engine,
+    files,
+    recording,
+    running,
+)
+from kerasrecipes.datasets import series
 from kerasrecipes.experiment import journal as journal_module
 from kerasrecipes.experiment import pool
 from kerasrecipes.options import Options, guarded
@@ -675,6 +685,58 @@ def test_a_failed_trial(house, call):
     assert failure.startswith("train (variant 'other', seed 3): ValueError")
 
 
+RAISES = 'raise ValueError("this seed is above the limit")'
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("raise MemoryError", "MemoryError"),
+        ('raise SystemExit("enough")', "SystemExit: enough"),
+        ("return", "a dict of scores. Received: NoneType"),
+        ('return {"score": float("nan")}', "to be finite. Received: nan"),
+        (
+            'return {"store": 1.0}',
+            "expected scores 'score' and curves none, as from most seeds. "
+            "Received: scores 'store' and curves none",
+        ),
+        (
+            'return {"score": 1.0, "more": 1.0}',
+            "Received: scores 'more', 'score' and curves none",
+        ),
+        (
+            'return {"score": 1.0, "curves": {"loss": [1.0]}}',
+            "Received: scores 'score' and curves 'loss'",
+        ),
+    ],
+)
+def test_a_trial_that_does_not_give_what_the_others_do(
+    fault, said, house, call
+):
+    """It is named, and what the others found is shown as ever."""
+    assert RAISES in TEMPORARY
+    house.write_text(TEMPORARY.replace(RAISES, fault), encoding="utf-8")
+    answer = call("run", "temporary", "--limit", "3")
+    assert answer.status == 1
+    last = answer.err.splitlines()[-1]
+    last = last.removeprefix("A trial failed: ")
+    assert last.startswith("train (variant 'other', seed 3): ")
+    assert said in last
+    for variant, trials in (("plain", 4), ("other", 3), ("third", 4)):
+        line = rf"^{variant} .* {trials}$"
+        assert re.search(line, answer.out, re.MULTILINE)
+
+
+def test_nothing_is_recorded_where_a_trial_fails(house, call):
+    text = TEMPORARY.replace("limit: Count = 100", "limit: Count = 9")
+    house.write_text(text, encoding="utf-8")
+    answer = call("record", "temporary")
+    assert answer.status == 1
+    assert "train (variant 'other', seed 9): ValueError" in answer.err
+    assert answer.err.splitlines()[-1] == "Nothing was recorded."
+    assert not list(catalogue.RESULTS.rglob("*.*"))
+
+
 def test_a_variant_whose_every_trial_failed(house, call):
     """The figure, which has nothing to draw for it, hides nothing."""
     text = TEMPORARY.replace("shift == 1.0 and seed >= limit", "shift == 1.0")
@@ -787,6 +849,66 @@ def test_results_that_are_damaged(damage, house, call, folder):
     assert not list(folder.iterdir())
 
 
+def test_results_with_a_byte_that_is_another(house, call):
+    """Whatever is wrong with the file, its numbers are right or not shown."""
+    assert call("record", "temporary").status == 0
+    recipe = catalogue.find_recipe("temporary")
+    path = recipe.results()
+    content, whole = path.read_bytes(), catalogue.load_results(recipe)
+    generator = random.Random(0)  # noqa: S311
+    for _ in range(300):
+        start = generator.randrange(len(content))
+        end = start + generator.choice([0, 1, 1, 1, 40, len(content)])
+        change = generator.randbytes(generator.randrange(3))
+        path.write_bytes(content[:start] + change + content[end:])
+        try:
+            # Another system's end of a line is none that matters.
+            assert catalogue.load_results(recipe) == whole
+        except catalogue.RecipeError as error:
+            (line,) = str(error).splitlines()
+            assert str(path) in line
+    path.write_text("[" * 100_000, "utf-8")
+    assert call("run", "temporary").refuses("temporary.json")
+
+
+READS_DATA = TEMPORARY.replace(
+    "import keras\n",
+    "import keras\n\nfrom kerasrecipes.datasets import load_co2\n",
+).replace("    if shift == 1.0", "    load_co2()\n    if shift == 1.0")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "co2.csv is missing: install kerasrecipes again."),
+        (b"week,co2\n1958-03-29,31", "co2.csv is damaged: install kerasrecip"),
+    ],
+    ids=["missing", "damaged"],
+)
+def test_data_that_are_damaged(
+    content, said, house, call, folder, tmp_path, monkeypatch
+):
+    house.write_text(READS_DATA, encoding="utf-8")
+    monkeypatch.setattr(series.resources, "files", lambda package: tmp_path)
+    if content:
+        (tmp_path / "co2.csv").write_bytes(content)
+    caches = series._rows, series.read_series
+    for cache in caches:
+        cache.cache_clear()
+    try:
+        assert call("record", "temporary").refuses(said)
+        assert not list(catalogue.RESULTS.rglob("*.*"))
+        answer = call("run", "temporary", "--seeds", "1", "--out", "out")
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+    assert answer.status == 1
+    for variant in ("plain", "other", "third"):
+        place = rf"^train \(variant '{variant}', seed 0\): .*"
+        assert re.search(place + re.escape(said), answer.err, re.MULTILINE)
+    assert not list((folder / "out").glob("*.png"))
+
+
 def test_show_says_that_a_recipe_has_changed(house, call):
     assert call("record", "temporary").status == 0
     house.write_text(TEMPORARY.replace("seed / 8", "seed / 9"), "utf-8")
@@ -803,6 +925,45 @@ def test_show_says_that_a_recipe_has_changed(house, call):
 
 def full_disk(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+@pytest.mark.parametrize(
+    "line", ["run temporary --full --out out", "record temporary", "copy iris"]
+)
+def test_a_folder_that_takes_no_file(
+    line, number, house, call, monkeypatch, folder
+):
+    """It is seen before anything is trained; root may write everywhere."""
+
+    def refuse(**_):
+        raise OSError(number, os.strerror(number))
+
+    if line == "copy iris":
+        monkeypatch.setattr(catalogue, "RECIPES", ROOT / "recipes")
+        monkeypatch.setattr(copying, "RECIPES", ROOT / "recipes")
+        line = f"copy {IRIS}"
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(pool, "run_one", lambda *_: pytest.fail("it trains"))
+    answer = call(*line.split())
+    assert answer.refuses("Cannot write to ", f"{os.strerror(number)}.")
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+    assert not list(catalogue.RESULTS.rglob("*.*"))
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere"
+)
+def test_a_folder_that_may_not_be_written(house, call, folder):
+    (folder / "out").mkdir(mode=0o555)
+    answer = call("run", "temporary", "--quick", "--out", "out")
+    assert answer.refuses("Cannot write to out: Permission denied.")
+
+
+def test_a_copy_on_a_full_disk(call, folder, no_engine, monkeypatch):
+    monkeypatch.setattr(copying, "write_file", full_disk)
+    assert call("copy", IRIS).refuses("No space left on device")
+    assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
 def test_a_disk_that_is_full_at_the_end(house, call, monkeypatch, tmp_path):
@@ -854,6 +1015,17 @@ def test_a_cache_folder_that_cannot_be_made(words, house, call, monkeypatch):
     answer = call(*words.split())
     assert answer.status == 0 and "SUPPORTED" in answer.out
     assert answer.err.count("No journal is kept: ") == 1
+
+
+def test_an_engine_whose_cache_cannot_be_made(shell, folder, tmp_path):
+    """JAX keeps there what it compiled, and trains without it as well."""
+    script = tmp_path / "foundations/temporary.py"
+    script.parent.mkdir()
+    script.write_text(EIGHT_MODELS, encoding="utf-8")
+    answer = shell(script, "--seeds", "2", XDG_CACHE_HOME=os.devnull)
+    assert answer.status == 0, answer.err
+    assert "by +- 1 x 2" in answer.out or "by ± 1 × 2" in answer.out
+    assert "Traceback" not in answer.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")

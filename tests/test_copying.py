@@ -371,7 +371,7 @@ def test_a_failure_leaves_no_half_of_a_file(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UsageError, match="No space"):
         copying.write_copies(planned(ONE), folder, force=True)
     assert path.read_text() == "mine\n"
     assert not list(folder.glob(".*"))

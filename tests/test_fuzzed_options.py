@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import types
 from pathlib import Path
 
@@ -33,13 +34,16 @@ WORDS = st.one_of(
 )
 
 
-def lines_of_options(recipe):
-    """Strategy for the words after a recipe's name: some known options."""
+def options_of(recipe):
+    """Every option that a recipe has, as it is typed."""
     known = [parameter.name for parameter in parameters(recipe.path)]
     known += [field.name for field in dataclasses.fields(Options)]
-    option = st.sampled_from(known).map(
-        lambda name: f"--{name.replace('_', '-')}"
-    )
+    return [f"--{name.replace('_', '-')}" for name in known]
+
+
+def lines_of_options(recipe):
+    """Strategy for the words after a recipe's name: some known options."""
+    option = st.sampled_from(options_of(recipe))
     one = st.one_of(
         st.tuples(option, WORDS),
         st.tuples(option, WORDS).map(lambda pair: ("=".join(pair),)),
@@ -99,6 +103,20 @@ def check_answer(recipe, words):
 )
 def test_options_of_a_recipe(recipe, data):
     check_answer(recipe, data.draw(lines_of_options(recipe)))
+
+
+# Text, huge, negative, no number, empty, of another type.
+WRONG = ["ten", "9" * 30, "-1", "nan", "", "[1]", "2.5"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_every_option_of_a_recipe(recipe):
+    """Each with another one of these; the recipes begin at another place."""
+    words = itertools.cycle(WRONG)
+    for _ in range(RECIPES.index(recipe)):
+        next(words)
+    for option in options_of(recipe):
+        check_answer(recipe, [option, next(words)])
 
 
 @given(words=lines_of_options(RECIPES[0]))

@@ -8,7 +8,14 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from gallery import evidence, ledger, mathml, overview, reference
+from gallery import (
+    benchmarks,
+    evidence,
+    ledger,
+    mathml,
+    overview,
+    reference,
+)
 from gallery.entries import Entry, downloads, gather
 from gallery.markup import heading
 from gallery.recipe_pages import recipe_page
@@ -34,6 +41,7 @@ def pages(entries: list[Entry]) -> dict[str, str]:
         "generated/questions.rst": overview.questions(entries),
         "generated/expectation.rst": ledger.expectation(entries),
         "generated/ledger.rst": ledger.ledger(entries),
+        "generated/benchmarks.rst": benchmarks.benchmarks(),
         "recipes/index.rst": "\n".join(
             [
                 heading("Recipes", "="),

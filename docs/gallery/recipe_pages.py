@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from sphinx_gallery.gen_rst import rst_blocks
+from sphinx_gallery.py_source_parser import split_code_and_text_blocks
+
 from gallery.entries import ENGINES, Entry
 from gallery.findings import chips, findings, other_backends
 from gallery.markup import (
@@ -19,34 +22,22 @@ from gallery.markup import (
 from kerasrecipes.catalogue import Recipe, syntax_tree
 
 
-def blocks(path: Path) -> Iterator[tuple[str, str]]:
-    """A recipe's file behind its docstring, as prose and code in turn.
+def article(entry: Entry) -> str:
+    """The recipe's file behind its docstring, as prose and code in turn.
 
-    Args:
-        path: the file.
-
-    Yields:
-        "prose" with reStructuredText, or "code" with Python.
+    What the recorded run printed follows the code that prints it.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    end = syntax_tree(path).body[0].end_lineno
-    kind, found = "code", []
-    for line in lines[end:]:
-        begins = line.startswith("# %%")
-        if begins or (kind == "prose" and not line.startswith("#")):
-            text = "\n".join(found).strip("\n")
-            if text:
-                yield kind, text
-            kind, found = ("prose" if begins else "code"), []
-        if begins:
-            continue
-        found.append(re.sub(r"^# ?", "", line) if kind == "prose" else line)
-    text = "\n".join(found).strip("\n")
-    if text:
-        yield kind, text
+    settings, (_, *blocks) = split_code_and_text_blocks(entry.recipe.path)
+    printed = [
+        f"{tables(entry)}\n{other_backends(entry)}\n"
+        if block.type == "code" and re.search(r"(?m)^def main\(", block.content)
+        else ""
+        for block in blocks
+    ]
+    return rst_blocks(blocks, printed, settings, {"line_numbers": False})
 
 
-# Behind the article
+# Beside the article
 
 
 def tables(entry: Entry) -> str:
@@ -157,10 +148,9 @@ def recipe_page(entry: Entry) -> str:
         raw(chips(recipe)),
         findings(entry),
         f"{story[0].strip()}\n",
+        article(entry),
+        recording(entry),
+        take_away(entry),
+        read_on(entry),
     ]
-    for kind, text in blocks(recipe.path):
-        parts.append(f"{text}\n" if kind == "prose" else code(text))
-        if kind == "code" and re.search(r"(?m)^def main\(", text):
-            parts += [tables(entry), other_backends(entry)]
-    parts += [recording(entry), take_away(entry), read_on(entry)]
     return "\n".join(part for part in parts if part)

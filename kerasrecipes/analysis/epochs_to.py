@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from kerasrecipes.checks import invalid_argument, is_finite_number
+
 
 def epochs_to(level, curve):
     """The number of epochs after which a rising curve first gets to a level.
@@ -12,20 +14,32 @@ def epochs_to(level, curve):
     gets there in the epoch after its last.
 
     Args:
-        level: number, such as `0.9` for an accuracy.
+        level: finite number, such as `0.9` for an accuracy.
         curve: sequence of a number for each epoch, at least one, as in the
             `history` that `fit` returns. Of a falling one, such as a loss,
             take the negative, and of the level as well.
 
     Returns:
         Float, from 1 to `len(curve) + 1`.
+
+    Raises:
+        ValueError: if an argument is not as described above.
     """
-    curve = np.asarray(curve, dtype="float64")
-    reached = np.flatnonzero(curve >= level)
+    if not is_finite_number(level):
+        raise invalid_argument("level", "a finite number", level)
+    try:
+        values = np.asarray(curve, dtype="float64")
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    if values.ndim != 1 or not values.size:
+        expected = "a sequence of numbers, at least one"
+        raise invalid_argument("curve", expected, curve)
+    reached = np.flatnonzero(values >= level)
     if not reached.size:
-        return float(len(curve) + 1)
+        return float(len(values) + 1)
     epoch = reached[0]  # counted from 0
-    if epoch == 0:
-        return 1.0
-    before, after = curve[epoch - 1 : epoch + 1]
+    # There is no line to the first epoch, and none from NaN or infinity.
+    if epoch == 0 or not np.isfinite(values[epoch - 1]):
+        return float(epoch + 1)
+    before, after = values[epoch - 1 : epoch + 1]
     return float(epoch + (level - before) / (after - before))

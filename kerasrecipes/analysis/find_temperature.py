@@ -43,14 +43,14 @@ def find_temperature(logits, y):
         Float, the temperature.
 
     Raises:
-        ValueError: if the shapes do not fit, a logit is not finite, or a
-            label is no class.
+        ValueError: if an argument is no array of numbers, the shapes do not
+            fit, a logit is not finite, or a label is no class.
 
     Reference:
         - [Guo, Pleiss, Sun and Weinberger, 2017](
           https://arxiv.org/abs/1706.04599)
     """
-    logits, y = np.asarray(logits, "float64"), np.asarray(y)
+    logits, y = _as_array("logits", logits, "float64"), _as_array("y", y)
     if logits.ndim != 2 or not logits.size:
         raise invalid_input(
             "logits", "shape (examples, classes)", f"shape {logits.shape}"
@@ -61,9 +61,11 @@ def find_temperature(logits, y):
         expected = f"a label for each of {len(logits)} examples"
         raise invalid_input("y", expected, f"shape {y.shape}")
     classes = logits.shape[1]
-    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= classes:
-        expected = f"integers from 0 to {classes - 1}"
-        raise invalid_input("y", expected, f"{y.dtype} {y.min()} to {y.max()}")
+    expected = f"integers from 0 to {classes - 1}"
+    if y.dtype.kind not in "iu":
+        raise invalid_input("y", expected, f"type {y.dtype}")
+    if y.min() < 0 or y.max() >= classes:
+        raise invalid_input("y", expected, f"{y.min()} to {y.max()}")
 
     label = np.take_along_axis(logits, y[:, None], 1)
     off = logits - label  # the label's own is 0
@@ -80,3 +82,11 @@ def find_temperature(logits, y):
         else:
             low = high - step
     return float(np.exp((low + high) / 2))
+
+
+def _as_array(name, values, kind=None):
+    try:
+        return np.asarray(values, kind)
+    except (TypeError, ValueError):
+        received = type(values).__name__
+        raise invalid_input(name, "an array of numbers", received) from None

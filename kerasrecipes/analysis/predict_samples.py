@@ -14,12 +14,12 @@ def predict_samples(model, x, samples=100, batch_size=1024):
     For a model with layers that are random in `predict`, such as
     `kerasrecipes.layers.MonteCarloDropout`. The passes are the rows of one
     large batch: an example is repeated `samples` times, and as such a layer
-    draws a mask for each row, the repetitions have masks of their own. So one
-    call of `predict` is the same as `samples` calls with these masks, without
-    the cost of starting `predict` that often.
+    draws a mask for each row, the repetitions have masks of their own. So a few
+    large batches are the same as `samples` calls with these masks, without the
+    cost of starting that often.
 
-    The repetitions are never in memory together. Each step makes its own
-    `batch_size` rows out of `x`, as a `keras.utils.PyDataset`: beside `x` and
+    The repetitions are never in memory together. Each call of
+    `predict_on_batch` gets `batch_size` rows, made out of `x`: beside `x` and
     the model that is `batch_size` inputs and their activations, and the
     result, `samples * examples` outputs. Where the result is too large, call
     it for parts of `x`.
@@ -66,8 +66,6 @@ def predict_samples(model, x, samples=100, batch_size=1024):
     positive = "a positive integer"
     samples = check_integer("samples", samples, 1, positive)
     batch_size = check_integer("batch_size", batch_size, 1, positive)
-    # TensorFlow takes a list from no data set, but a tuple in its place.
-    x = tuple(x) if isinstance(x, list) else x
     x = keras.tree.map_structure(np.asarray, x)
     shapes = [array.shape for array in keras.tree.flatten(x)]
     lengths = {shape[0] if shape else 0 for shape in shapes}
@@ -79,10 +77,18 @@ def predict_samples(model, x, samples=100, batch_size=1024):
             f"shapes {shapes}",
         )
     (examples,) = lengths
-    passes = _Passes(x, examples, samples, batch_size)
+    rows = np.tile(np.arange(examples), samples)
+    batches = [
+        model.predict_on_batch(
+            keras.tree.map_structure(lambda array, some=some: array[some], x)
+        )
+        for some in np.split(rows, range(batch_size, len(rows), batch_size))
+    ]
     outputs = keras.tree.map_structure(
-        lambda rows: rows.reshape((samples, examples, *rows.shape[1:])),
-        model.predict(passes, verbose=0),
+        lambda *parts: np.concatenate(parts).reshape(
+            (samples, examples, *parts[0].shape[1:])
+        ),
+        *batches,
     )
     if samples > 1 and not any(
         (array[1:] != array[0]).any() for array in keras.tree.flatten(outputs)
@@ -94,23 +100,3 @@ def predict_samples(model, x, samples=100, batch_size=1024):
             stacklevel=2,
         )
     return outputs
-
-
-class _Passes(keras.utils.PyDataset):
-    """All examples, then all of them again, cut into batches."""
-
-    def __init__(self, x, examples, samples, batch_size):
-        super().__init__()
-        self.x = x
-        self.examples = examples
-        self.rows = examples * samples
-        self.batch_size = batch_size
-
-    def __len__(self):
-        return -(-self.rows // self.batch_size)
-
-    def __getitem__(self, index):
-        start = index * self.batch_size
-        stop = min(start + self.batch_size, self.rows)
-        chosen = np.arange(start, stop) % self.examples
-        return (keras.tree.map_structure(lambda array: array[chosen], self.x),)

@@ -96,7 +96,7 @@ def expression_signs(kind):
     Raises:
         ValueError: if `kind` is another one.
     """
-    if kind not in _OPERATIONS:
+    if not isinstance(kind, str) or kind not in _OPERATIONS:
         raise invalid_argument("kind", "'logic' or 'arithmetic'", kind)
     digits = [str(digit) for digit in range(_VALUES[kind])]
     return ["", *digits, *_OPERATIONS[kind], "(", ")"]

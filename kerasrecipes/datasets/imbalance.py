@@ -64,7 +64,8 @@ def sample_rows(y, counts, seed=0):
 
     Args:
         y: array of integers of shape `(n,)`, classes from 0.
-        counts: sequence of non-negative integers, how many rows of each class.
+        counts: sequence of non-negative integers, at least one: how many rows
+            of each class.
         seed: non-negative integer below 2 ** 32. Equal seeds give equal rows.
             Defaults to `0`.
 
@@ -77,19 +78,27 @@ def sample_rows(y, counts, seed=0):
             count; if `counts` asks for rows of a class that `y` lacks, or is
             not as described above; or if `seed` is no such integer.
     """
-    y, counts = np.asarray(y), [*counts]
+    expected = "an array of integers from 0 of shape (n,)"
+    try:
+        y = np.asarray(y)
+    except ValueError:  # rows of different lengths
+        raise invalid_argument("y", expected, y) from None
     is_label = y.ndim == 1 and np.issubdtype(y.dtype, np.integer)
     if not is_label or np.any(y < 0):
-        expected = "an array of integers from 0 of shape (n,)"
         raise invalid_argument("y", expected, y)
-    if not all(is_integer(count) and count >= 0 for count in counts):
-        raise invalid_argument("counts", "non-negative integers", counts)
-    there = np.bincount(y, minlength=len(counts))
+    expected = "a sequence of non-negative integers, at least one"
+    if not np.iterable(counts):
+        raise invalid_argument("counts", expected, counts)
+    counts = [*counts]
+    if not counts or not all(is_integer(n) and n >= 0 for n in counts):
+        raise invalid_argument("counts", expected, counts)
+    there = np.bincount(y.astype("int64"), minlength=len(counts))
     if len(there) > len(counts):
         expected = f"a count for each of {len(there)} classes"
         raise invalid_argument("counts", expected, counts)
-    if np.any((there == 0) & (np.array(counts) > 0)):
-        expected = f"0 for class {np.argmin(there)}, which `y` lacks"
+    lacking = (there == 0) & (np.array(counts) > 0)
+    if np.any(lacking):
+        expected = f"0 for class {np.argmax(lacking)}, which `y` lacks"
         raise invalid_argument("counts", expected, counts)
     generator = np.random.RandomState(check_seed("seed", seed))
     chosen = []

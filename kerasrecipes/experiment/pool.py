@@ -48,7 +48,7 @@ def run_one(function: Callable, arguments: dict) -> dict:
         with threadpool_limits(1):
             result = function(**arguments)
         scores, curves = check_result(result)
-    except Exception as error:  # the other trials go on
+    except (Exception, SystemExit) as error:  # the other trials go on
         return {
             "error": f"{type(error).__name__}: {error}".splitlines()[0],
             "traceback": traceback.format_exc(),

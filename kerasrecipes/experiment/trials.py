@@ -5,6 +5,7 @@ import contextvars
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -180,6 +181,9 @@ def run_trials(
                     session.keep(trial_key(name, settings, trial), result)
             session.progress.advance()
     done = [trial for trial in trials if "scores" in trial]
+    for trial, result in _odd_ones(done):
+        session.failures.append(_failure(name, trial, result))
+        done.remove(trial)
     session.runs.append(
         {
             "function": name,
@@ -188,7 +192,48 @@ def run_trials(
             "trials": done,
         }
     )
-    return Trials(done, variants, conditions, folds, known)
+    return Trials(done, variants, conditions, folds, known, not trials)
+
+
+def _odd_ones(trials: list[dict]) -> list[tuple[dict, dict]]:
+    """Trials with other scores or curves than most seeds of their variant.
+
+    Args:
+        trials: the finished ones of one run.
+
+    Returns:
+        Pairs of a trial and what is wrong with it, as `run_one` returns it.
+    """
+    kinds: dict[tuple, Counter] = {}
+    for trial in trials:
+        place = trial["variant"], trial["condition"]
+        kinds.setdefault(place, Counter())[_names(trial)] += 1
+    found = []
+    for trial in trials:
+        place = trial["variant"], trial["condition"]
+        usual = kinds[place].most_common(1)[0][0]  # of equal ones the first
+        if _names(trial) != usual:
+            error = f"expected {usual}, as from most seeds. "
+            error += f"Received: {_names(trial)}"
+            found.append((trial, {"error": error, "traceback": ""}))
+    return found
+
+
+def _names(trial: Mapping) -> str:
+    """What a finished trial's scores and curves are called, in words."""
+    scores, curves = (
+        ", ".join(sorted(map(repr, trial[part]))) or "none"
+        for part in ("scores", "curves")
+    )
+    return f"scores {scores} and curves {curves}"
+
+
+def _score(trial: Mapping, score: str) -> float:
+    """A score of a trial; a trial that lacks it is named."""
+    if score not in trial["scores"]:
+        place = {k: trial[k] for k in ("variant", "condition", "seed")}
+        raise KeyError(f"no {score!r} from {place}, but {_names(trial)}")
+    return trial["scores"][score]
 
 
 def _failure(function: str, trial: Mapping, result: Mapping) -> str:
@@ -211,14 +256,25 @@ class Trials:
         folds: see `run_trials`.
         known: names of all variants and of all conditions, also of those
             that a quick run leaves out.
+        left_out: whether this run was to have none of these trials, so that
+            none of them has failed.
     """
 
-    def __init__(self, trials, variants, conditions, folds=None, known=None):
+    def __init__(
+        self,
+        trials,
+        variants,
+        conditions,
+        folds=None,
+        known=None,
+        left_out=False,
+    ):
         self.trials = trials
         self.variants = variants
         self.conditions = conditions
         self.folds = folds
         self.known = known or (variants, conditions)
+        self.left_out = left_out
 
     def select(
         self, variant: str | None = "", at: str | None = None
@@ -254,7 +310,7 @@ class Trials:
         """
         values: dict[int, list[float]] = {}
         for trial in self.select(variant, at):
-            values.setdefault(trial["seed"], []).append(trial["scores"][score])
+            values.setdefault(trial["seed"], []).append(_score(trial, score))
         whole = 1 if at is not None else len(self.conditions)
         return {
             seed: math.fsum(found) / whole  # in any order the same
@@ -473,7 +529,7 @@ class Trials:
             at: a condition, or None for all.
         """
         found = self.select(variant, at)
-        values = [trial["scores"][score] for trial in found]
+        values = [_score(trial, score) for trial in found]
         measured = _name(score, variant or "") + _place(at)
         return judge_exact(values, measured, value, within)
 
@@ -503,11 +559,14 @@ class Table:
         several = len(self.trials.conditions) > 1
         head = ["condition"] * several + ["variant", *self.scores, "n"]
         body = []
+        nothing = "not run" if self.trials.left_out else "failed"
         for condition in self.trials.conditions:
             for variant in self.trials.variants:
                 found = self.trials.select(variant, condition)
                 cells = [
-                    _spread([trial["scores"][score] for trial in found])
+                    _spread([_score(trial, score) for trial in found])
+                    if found
+                    else nothing
                     for score in self.scores
                 ]
                 place = [condition] * several + [variant or "all"]
@@ -516,8 +575,6 @@ class Table:
 
 
 def _spread(values: list[float]) -> str:
-    if not values:
-        return "failed"
     mean = float(np.mean(values))
     # Equal numbers may have a mean that is off by a rounding.
     if np.ptp(values) <= 1e-12 * abs(mean):

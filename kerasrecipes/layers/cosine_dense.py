@@ -102,6 +102,8 @@ class CosineDense(keras.layers.Layer):
         """Vectors of length one, or of zeros, in the layer's dtype."""
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         vectors = ops.cast(vectors, dtype)
+        if 0 in vectors.shape:  # nothing has no largest number
+            return ops.cast(vectors, self.compute_dtype)
         # Squares of tiny or huge numbers would be 0 or infinite. The result
         # does not depend on the size, and so needs no gradient of it.
         size = ops.max(ops.abs(vectors), axis, keepdims=True)

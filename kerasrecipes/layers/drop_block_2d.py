@@ -108,7 +108,7 @@ class DropBlock2D(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs, training=False):
-        if not training or self.rate == 0.0:
+        if not training or self.rate == 0.0 or 0 in inputs.shape:
             return inputs
         # Counted in float32: a float16 ends at 65504.
         kept = ops.cast(self._draw_kept_units(ops.shape(inputs)), "float32")

@@ -121,7 +121,7 @@ class DropConnectDense(keras.layers.Dense):
         self.seed_generator = keras.random.SeedGenerator(self.seed)
 
     def call(self, inputs, training=False):
-        if training and self.rate > 0:
+        if training and self.rate > 0 and 0 not in inputs.shape[:-1]:
             return self._call_with_masks(inputs)
         if self.inference == "moments" and self.rate > 0:
             return self._call_with_moments(inputs)

@@ -314,7 +314,7 @@ def plot_text(trials, shades: dict) -> Figure:
     return figure
 
 
-def main(steps: Count = 1000, seeds: Count = 3) -> Report:
+def main(steps: Count = 600, seeds: Count = 3) -> Report:
     """Compares an LSTM with its rivals, seed by seed.
 
     Args:

@@ -255,7 +255,7 @@ def plot_answers(trials, blanks, shades: dict) -> Figure:
     return figure
 
 
-def main(steps: Count = 400, seeds: Count = 3) -> Report:
+def main(steps: Count = 240, seeds: Count = 3) -> Report:
     """Compares ways to read, to look and to be taught, seed by seed.
 
     Args:

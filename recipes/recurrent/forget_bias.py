@@ -65,7 +65,7 @@ QUICK = {
     "variants": ["forget 0", "chrono"],
     "conditions": ["15 steps"],
 }
-FULL = {"seeds": 10}
+FULL = {"epochs": 4, "seeds": 10}
 
 UNITS, STEPS, HALFWAY = 24, 50, 30
 
@@ -213,7 +213,7 @@ def plot_starts(facts, trials, shades) -> Figure:
     return figure
 
 
-def main(epochs: Count = 4, seeds: Count = 3) -> Report:
+def main(epochs: Count = 2, seeds: Count = 3) -> Report:
     """Compares biases to start from, seed by seed.
 
     Args:

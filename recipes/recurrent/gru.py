@@ -54,7 +54,7 @@ QUICK = {
     "sequences": 100,
     "variants": ["SimpleRNN", "GRU"],
 }
-FULL = {"seeds": 10}
+FULL = {"epochs": 12, "seeds": 10}
 
 LAGS = (10, 25, 50)  # of what is trained on
 LONGER = (*LAGS, 100, 200)
@@ -280,7 +280,7 @@ def plot_lags(trials, shades) -> Figure:
 
 
 def main(
-    epochs: Count = 12, seeds: Count = 3, sequences: Count = 1000
+    epochs: Count = 10, seeds: Count = 3, sequences: Count = 1000
 ) -> Report:
     """Compares a GRU with a plain layer and an LSTM, seed by seed.
 

@@ -228,7 +228,7 @@ def measure(seed: int) -> dict:
 # --------------
 
 
-def main(epochs: Count = 2, seeds: Count = 3) -> Report:
+def main(epochs: Count = 1, seeds: Count = 3) -> Report:
     """Compares the cells on three tasks, seed by seed.
 
     Args:

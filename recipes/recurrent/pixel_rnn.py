@@ -51,7 +51,7 @@ QUICK = {
     "seeds": 1,
     "variants": ["independent pixels", "masked convolution"],
 }
-FULL = {"seeds": 10}
+FULL = {"epochs": 12, "seeds": 10}
 
 SIZE, SHOWN = 8, 16  # pixels of a row, and images to show
 # Filters or units with which 7,000 weights are in use.
@@ -272,7 +272,7 @@ def plot_drawings(trials) -> Figure:
     return figure
 
 
-def main(epochs: Count = 12, seeds: Count = 3) -> Report:
+def main(epochs: Count = 8, seeds: Count = 3) -> Report:
     """Compares models of small black and white digits, seed by seed.
 
     Args:

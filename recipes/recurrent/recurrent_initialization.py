@@ -226,7 +226,7 @@ def plot_starts(trials, shades) -> Figure:
     return figure
 
 
-def main(epochs: Count = 4, seeds: Count = 3) -> Report:
+def main(epochs: Count = 3, seeds: Count = 3) -> Report:
     """Compares cells, starts and normalization, seed by seed.
 
     Args:

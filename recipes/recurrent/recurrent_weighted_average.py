@@ -209,7 +209,7 @@ def measure(seed: int) -> dict:
 # --------------
 
 
-def main(blocks: Count = 16, seeds: Count = 3) -> Report:
+def main(blocks: Count = 14, seeds: Count = 3) -> Report:
     """Compares the cells on three tasks, seed by seed.
 
     Args:

@@ -65,7 +65,7 @@ STOCKS = {  # on monthly prices, the last two as they are, without differences
     "LSTM, prices, leak": {"model": "LSTM", "prices": True, "scale": "whole"},
 }
 QUICK = {"epochs": 1, "seeds": 1, "variants": ["persistence", "LSTM"]}
-FULL = {"seeds": 10}
+FULL = {"epochs": 10, "seeds": 10}
 LAGS, UNITS = 12, 16
 SHARES = ["IBM", "AAPL", "MSFT", "XRX", "ADBE", "^GSPC", "^IXIC"]
 
@@ -277,7 +277,7 @@ def plot_errors(panels) -> Figure:
     return figure
 
 
-def main(epochs: Count = 10, seeds: Count = 3) -> Report:
+def main(epochs: Count = 5, seeds: Count = 3) -> Report:
     """Compares forecasts, origin by origin.
 
     Args:

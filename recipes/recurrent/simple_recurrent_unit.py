@@ -299,7 +299,7 @@ def plot_times(times, trials, shades) -> Figure:
     return figure
 
 
-def main(epochs: Count = 4, seeds: Count = 3) -> Report:
+def main(epochs: Count = 2, seeds: Count = 3) -> Report:
     """Compares the layers on text, seed by seed, and times them.
 
     Args:

@@ -58,7 +58,7 @@ CONDITIONS = {
 QUICK = {
     "epochs": 1,
     "seeds": 1,
-    "variants": ["naive", "encoder-decoder"],
+    "variants": ["naive", "vanilla LSTM"],
     "conditions": ["demand"],
 }
 FULL = {"epochs": 4, "seeds": 10}

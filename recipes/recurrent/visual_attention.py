@@ -315,7 +315,7 @@ def plot_paths(trials, shades) -> Figure:
     return figure
 
 
-def main(epochs: Count = 5, seeds: Count = 3, size: Count = 10_000) -> Report:
+def main(epochs: Count = 3, seeds: Count = 3, size: Count = 10_000) -> Report:
     """Compares glimpses with a CNN on cluttered digits, seed by seed.
 
     Args:

@@ -1,3 +1,7 @@
+"""Where a curve first gets to a level, also one that has gaps."""
+
+import re
+
 import numpy as np
 import pytest
 
@@ -14,6 +18,10 @@ from kerasrecipes.analysis import epochs_to
         ([0.1, float("nan"), float("nan")], 4),
         ([0.7], 1),
         ([0.6], 2),
+        # No line comes from a number that is none, and none goes to infinity.
+        ([0.1, float("nan"), 0.9], 3),
+        ([float("-inf"), 0.9], 2),
+        ([0.1, float("inf")], 1),
     ],
 )
 def test_where_the_curve_meets_the_level(curve, expected):
@@ -29,3 +37,32 @@ def test_an_earlier_curve_is_never_later():
     for curve in generator.random((50, 8)):
         found = [epochs_to(level, curve) for level in (0.2, 0.5, 0.9)]
         assert found == sorted(found)
+
+
+SEQUENCE = "a sequence of numbers, at least one"
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        ({"level": "0.7"}, "a finite number. Received: level='0.7'"),
+        (
+            {"level": float("nan")},
+            "a finite number. Received: level=nan",
+        ),
+        ({"curve": []}, f"{SEQUENCE}. Received: curve=[]"),
+        ({"curve": 0.7}, f"{SEQUENCE}. Received: curve=0.7"),
+        ({"curve": "loss"}, f"{SEQUENCE}. Received: curve='loss'"),
+        ({"curve": {0.7}}, f"{SEQUENCE}. Received: curve={{0.7}}"),
+        ({"curve": [[0.7]]}, f"{SEQUENCE}. Received: curve=[[0.7]]"),
+        (
+            {"curve": [[1], [1, 2]]},
+            f"{SEQUENCE}. Received: curve=[[1], [1, 2]]",
+        ),
+    ],
+)
+def test_bad_arguments(bad, expected):
+    (name,) = bad
+    message = f"Invalid value for argument `{name}`: expected {expected}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        epochs_to(**{"level": 0.7, "curve": [0.5, 0.9], **bad})

@@ -132,13 +132,37 @@ def test_equals_scikit_learn(classes):
             np.zeros((3, 2)),
             np.array([0, 1, 2]),
             "Invalid value for argument `y`: expected integers from 0 to 1. "
-            "Received: int64 0 to 2",
+            "Received: 0 to 2",
         ),
         (
             np.zeros((3, 2)),
             np.array([0.0, 0.5, 1.0]),
             "Invalid value for argument `y`: expected integers from 0 to 1. "
-            "Received: float64 0.0 to 1.0",
+            "Received: type float64",
+        ),
+        (
+            np.zeros((3, 2)),
+            ["cat", "dog", "cat"],
+            "Invalid value for argument `y`: expected integers from 0 to 1. "
+            "Received: type <U3",
+        ),
+        (
+            np.zeros((2, 2)),
+            [[0], [0, 1]],
+            "Invalid value for argument `y`: expected an array of numbers. "
+            "Received: list",
+        ),
+        (
+            "logits",
+            np.zeros(3, int),
+            "Invalid value for argument `logits`: expected an array of "
+            "numbers. Received: str",
+        ),
+        (
+            {"logits": 1},
+            np.zeros(3, int),
+            "Invalid value for argument `logits`: expected an array of "
+            "numbers. Received: dict",
         ),
     ],
 )

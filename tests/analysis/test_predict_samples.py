@@ -79,13 +79,13 @@ def test_passes_are_independent_of_each_other():
 def test_a_batch_is_all_that_is_made_at_once(monkeypatch):
     seen = []
     model = make_model()
-    predict = model.predict
+    predict = model.predict_on_batch
 
-    def watch(passes, **arguments):
-        seen.extend(len(passes[i][0]) for i in range(len(passes)))
-        return predict(passes, **arguments)
+    def watch(rows):
+        seen.append(len(rows))
+        return predict(rows)
 
-    monkeypatch.setattr(model, "predict", watch)
+    monkeypatch.setattr(model, "predict_on_batch", watch)
     assert predict_samples(model, make_inputs(), 10, batch_size=32).any()
     assert seen == [32, 32, 6]
 

@@ -109,6 +109,10 @@ def test_seeds():
         ),
         ({"kind": "sets"}, "'logic' or 'arithmetic'. Received: kind='sets'"),
         (
+            {"kind": ["sets"]},
+            "'logic' or 'arithmetic'. Received: kind=['sets']",
+        ),
+        (
             {"seed": -1},
             "a non-negative integer below 2 ** 32. Received: seed=-1",
         ),
@@ -120,3 +124,13 @@ def test_bad_arguments(arguments, expected):
         make_expressions(**{"expressions": 3, "depth": 3, **arguments})
     message = f"Invalid value for argument `{name}`: expected {expected}"
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("kind", ["sets", None, {"logic": 1}])
+def test_bad_kinds_of_signs(kind):
+    with pytest.raises(ValueError) as caught:
+        expression_signs(kind)
+    assert str(caught.value) == (
+        "Invalid value for argument `kind`: expected 'logic' or 'arithmetic'. "
+        f"Received: kind={kind!r}"
+    )

@@ -26,6 +26,13 @@ def test_every_class_is_rare_for_some_seed():
     assert np.abs(np.mean(rare, axis=0) - 0.5).max() < 0.18
 
 
+@pytest.mark.parametrize("kind", ["uint8", "int32", "uint64"])
+def test_types_of_labels(kind):
+    rows = sample_rows(LABELS, [4, 40, 2], seed=1)
+    labels = LABELS.astype(kind)
+    np.testing.assert_array_equal(sample_rows(labels, [4, 40, 2], 1), rows)
+
+
 @pytest.mark.parametrize("counts", [[4, 4, 4], [30, 30, 30], [2, 40, 0]])
 def test_counts_and_rows(counts):
     rows = sample_rows(LABELS, counts, seed=1)
@@ -128,8 +135,24 @@ def test_bad_arguments_of_step_counts(bad, message):
             "Received: y=array([[1]])",
         ),
         (
+            {"y": [[0], [0, 1]]},
+            "an array of integers from 0 of shape (n,). "
+            "Received: y=[[0], [0, 1]]",
+        ),
+        (
             {"counts": [1, -1]},
-            "non-negative integers. Received: counts=[1, -1]",
+            "a sequence of non-negative integers, at least one. "
+            "Received: counts=[1, -1]",
+        ),
+        (
+            {"counts": 3},
+            "a sequence of non-negative integers, at least one. "
+            "Received: counts=3",
+        ),
+        (
+            {"counts": []},
+            "a sequence of non-negative integers, at least one. "
+            "Received: counts=[]",
         ),
         (
             {"counts": [1]},
@@ -138,6 +161,10 @@ def test_bad_arguments_of_step_counts(bad, message):
         (
             {"counts": [1, 1, 1]},
             "0 for class 2, which `y` lacks. Received: counts=[1, 1, 1]",
+        ),
+        (
+            {"counts": [1, 1, 0, 1]},
+            "0 for class 3, which `y` lacks. Received: counts=[1, 1, 0, 1]",
         ),
         (
             {"seed": 0.5},

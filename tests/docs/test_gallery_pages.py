@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 
 import gallery
 from gallery import (
+    benchmarks,
     docstrings,
     evidence,
     findings,
@@ -444,3 +445,41 @@ def _times(folder):
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+# ----------------------------------------------------------------------
+# Benchmarks
+
+
+def test_a_page_of_benchmarks(monkeypatch, tmp_path):
+    pair = {
+        "subject": "<Ours>",
+        "peer": "theirs",
+        "backend": "jax",
+        "setting": "4 × 4",
+        "ours": [0.001, 0.002, 0.003],
+        "theirs": [0.004, 0.004, 0.004],
+        "ratio": [0.25, 0.5, 0.75],
+        "repetitions": 20,
+    }
+    curve = {
+        "subject": "layer",
+        "over": "width",
+        "backend": "torch",
+        "setting": "small",
+        "x": [16, 64],
+        "seconds": [0.001, 0.004],
+        "slope": 1.0,
+    }
+    stored = {"processor": "P", "cores": 2, "versions": {"keras": "3"}}
+    for group, rows in (("peers", [pair]), ("growth", [curve])):
+        path = tmp_path / f"{group}.json"
+        path.write_text(json.dumps({**stored, "rows": rows}))
+    monkeypatch.setattr(benchmarks, "FOLDER", tmp_path)
+    text = benchmarks.benchmarks()
+    assert "&lt;Ours&gt;" in text and "<Ours>" not in text
+    assert "0.50 (0.25 to 0.75)" in text
+    assert "width 16 to 64" in text and ">4<" in text
+    assert text.count("P, 2 cores; keras 3") == 2
+    titles = [benchmarks.GROUPS[group][0] for group in benchmarks.GROUPS]
+    assert [title in text for title in titles] == [True, True, *[False] * 3]

@@ -225,6 +225,7 @@ def test_timing_trials_run_here_and_by_themselves():
         ("digits as text", "'score' to be a number. Received: '1.5'"),
         ("no number", "'score' to be a number. Received: None"),
         ("several", "'score' to be a number. Received: [1.5, 2.5]"),
+        ("interrupts itself", "SystemExit: enough"),
         ("curve of text", ""),
         ("curve as a number", ""),
         ("curves as a list", ""),
@@ -258,6 +259,44 @@ def test_a_raising_trial_is_named_and_the_others_go_on():
     assert len(trials.trials) == len(session.runs[0]["trials"]) == 10
     assert trials.scores("score", "bad") == {0: 2.5, 2: 2.5}
     assert list(trials.scores("score", "good")) == [0, 1, 2]
+
+
+def test_a_trial_with_another_key_is_named_and_the_others_go_on():
+    session = Session(jobs=1)
+    variants = {
+        "two": {"kind": "two scores"},  # a variant may have more of them
+        "good": {"kind": "good"},
+        "bad": {"kind": "another key"},
+    }
+    conditions = {"cold": {}, "warm": {}}
+    trials = run_in(session, return_as, variants, conditions, seeds=3)
+    assert session.failures == [
+        f"return_as (variant 'bad', condition {condition!r}, seed 1): "
+        "expected scores 'score' and curves none, as from most seeds. "
+        "Received: scores 'scroe' and curves none"
+        for condition in conditions
+    ]
+    assert len(trials.trials) == len(session.runs[0]["trials"]) == 16
+    assert trials.scores("score", "bad") == {0: 2.5, 2: 2.5}
+    assert list(trials.scores("score", "good")) == [0, 1, 2]
+
+
+def test_a_variant_without_a_score_is_named():
+    """Where all of its seeds are like that, no seed is the odd one."""
+    trials = run_here(score_by_seed, VARIANTS, CONDITIONS, seeds=2)
+    for trial in trials.trials:
+        if trial["variant"] == "better":
+            del trial["scores"]["score"]
+    place = "{'variant': 'better', 'condition': 'small', 'seed': 0}"
+    said = f"no 'score' from {place}, but scores 'third' and curves 'loss'"
+    for ask in (
+        lambda: trials.is_higher("score", "better", than="plain"),
+        lambda: trials.agrees("score", 0.0, within=1.0),
+        lambda: trials.table("score").rows(),
+    ):
+        with pytest.raises(KeyError) as error:
+            ask()
+        assert error.value.args == (said,)
 
 
 @pytest.mark.parametrize(
@@ -731,6 +770,18 @@ def test_a_subset_does_not_touch_a_run_without_variants():
     only = {"variants": ["plain"], "conditions": ["large"]}
     trials = run_in(Session(jobs=1, only=only), score_by_seed, seeds=2)
     assert len(trials.trials) == 2
+
+
+@pytest.mark.parametrize("seeds", [0, 3])
+def test_trials_that_a_run_leaves_out_have_not_failed(seeds):
+    session = Session(jobs=1, times=False)
+    trials = run_in(
+        session, score_by_seed, VARIANTS, CONDITIONS, seeds=seeds, timing=True
+    )
+    assert session.failures == []
+    _, *rows = trials.table("score", "third").rows()
+    for row in rows:
+        assert row[2:] == ["not run", "not run", "0"]
 
 
 # Replay

@@ -27,9 +27,13 @@ def return_as(seed, kind):
         raise RuntimeError("the oven\nis cold")
     if kind == "interrupts itself":
         raise SystemExit("enough")
+    if kind == "another key" and seed == 1:
+        return {"scroe": 2.5}
     return {
         "good": {"score": 1.5, "curves": {"loss": [2, 1.0]}},
         "raises": {"score": 2.5},
+        "another key": {"score": 2.5},
+        "two scores": {"score": 1.5, "more": 1.5},
         "none": None,
         "nan": {"score": float("nan")},
         "inf": {"score": float("-inf")},
