@@ -20,8 +20,8 @@ GROUPS = {
         "the rows of layers of Keras beside the same ones of PyTorch. On "
         "TensorFlow an execution of one step has such a cost as well: "
         "`steps_per_execution` pays it once for many steps. `ValidationF1` "
-        "makes one pass over the held-out data, as its peer does: nothing is "
-        "to be won there but what else an epoch's end costs.",
+        "and its peer make the same one pass over the held-out data, and cost "
+        "the same.",
         (),
     ),
     "growth": (
