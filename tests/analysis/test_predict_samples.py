@@ -90,6 +90,20 @@ def test_a_batch_is_all_that_is_made_at_once(monkeypatch):
     assert seen == [32, 32, 6]
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "torch",
+    reason="PyTorch takes one step an execution",
+)
+def test_steps_that_share_an_execution_change_nothing():
+    one, five = make_model(), make_model()
+    five.compile(steps_per_execution=5)
+    x = make_inputs()
+    np.testing.assert_array_equal(
+        predict_samples(one, x, 20, batch_size=30),
+        predict_samples(five, x, 20, batch_size=30),
+    )
+
+
 def test_default_is_100_samples():
     assert predict_samples(make_model(), make_inputs(2)).shape == (100, 2, 2)
 
